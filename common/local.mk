@@ -1,0 +1,16 @@
+# common/: what every program needs; common/format/: Proxmox Backup's bytes.
+noinst_LIBRARIES += libcommon.a libformat.a
+libcommon_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(CRYPTO_CFLAGS) \
+	$(JSON_CFLAGS) $(LMDB_CFLAGS) $(SECCOMP_CFLAGS) $(CONFUSE_CFLAGS) \
+	$(SYSTEMD_CFLAGS)
+libcommon_a_SOURCES = \
+	common/err.c common/err.h common/err_codes.def
+
+# Link lines, so that each program names only what it may use.
+COMMON_LIBS = libcommon.a $(EVENT_LIBS) $(SECCOMP_LIBS) $(CONFUSE_LIBS) \
+	$(SYSTEMD_LIBS) $(JSON_LIBS) $(CRYPTO_LIBS)
+FORMAT_LIBS = libformat.a $(ZSTD_LIBS) $(ISAL_LIBS)
+
+libformat_a_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JSON_CFLAGS) \
+	$(ZSTD_CFLAGS) $(ISAL_CFLAGS)
+libformat_a_SOURCES =

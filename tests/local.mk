@@ -1,0 +1,27 @@
+# Unit tests (Criterion), one program per source file, in the folder that
+# mirrors the source's.  Each folder's list is in its own local.mk.
+TEST_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+TEST_LIBS = $(CRITERION_LIBS)
+
+if HAVE_CRITERION
+include tests/common/local.mk
+include tests/format/local.mk
+include tests/server/local.mk
+include tests/auth/local.mk
+include tests/validator/local.mk
+include tests/store/local.mk
+include tests/client/local.mk
+include tests/admin/local.mk
+endif
+
+TESTS = $(check_PROGRAMS) $(dist_check_SCRIPTS)
+TEST_EXTENSIONS = .sh
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_COMPILER = $(SHELL)
+AM_TESTS_ENVIRONMENT = CRITERION_OUTPUTS=tap:-; export CRITERION_OUTPUTS; \
+	LSAN_OPTIONS=suppressions=$(abs_top_srcdir)/tests/lsan.supp; \
+	export LSAN_OPTIONS; \
+	top_srcdir=$(abs_top_srcdir); export top_srcdir; \
+	top_builddir=$(abs_top_builddir); export top_builddir;
+EXTRA_DIST += tests/lsan.supp
