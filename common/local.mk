@@ -11,6 +11,4 @@ COMMON_LIBS = libcommon.a $(EVENT_LIBS) $(SECCOMP_LIBS) $(CONFUSE_LIBS) \
 	$(SYSTEMD_LIBS) $(JSON_LIBS) $(CRYPTO_LIBS)
 FORMAT_LIBS = libformat.a $(ZSTD_LIBS) $(ISAL_LIBS)
 
-libformat_a_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JSON_CFLAGS) \
-	$(ZSTD_CFLAGS) $(ISAL_CFLAGS)
-libformat_a_SOURCES =
+include common/format/local.mk

@@ -1,0 +1,20 @@
+# common/format/: Proxmox Backup's bytes, no policy.
+libformat_a_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(ZSTD_CFLAGS) \
+	$(ISAL_CFLAGS)
+libformat_a_SOURCES = \
+	common/format/auth_id.h \
+	common/format/blob.h \
+	common/format/catalog.h \
+	common/format/chunker.h \
+	common/format/crypt.h \
+	common/format/digest.h \
+	common/format/dynamic_index.h \
+	common/format/fixed_index.h \
+	common/format/index.h \
+	common/format/keyfile.h \
+	common/format/manifest.h \
+	common/format/names.h \
+	common/format/prune.h \
+	common/format/pxar.h \
+	common/format/snapshot.h \
+	common/format/upid.h
