@@ -14,7 +14,7 @@
  *                      const uint8_t *name and uint32_t name_len, lent until
  *                      the handler returns
  *
- * The longest message must fit IPC_PAYLOAD_MAX (checked at compile time).
+ * The longest message must fit IPC_BODY_MAX (checked at compile time).
  */
 
 #define IPC_GRANT_MAX 16384

@@ -3,10 +3,8 @@
 
 #include <stdint.h>
 
+#include "common/fields.h"
 #include "common/ipc_fields.h"
-
-struct wire_r;
-struct wire_w;
 
 /*
  * Messages as C structs: for each row NAME of ipc_msgs.def
@@ -25,15 +23,18 @@ struct wire_w;
 #define IPC_S_SESSION 0x04u /* a session is attached */
 #define IPC_S_ANY 0xffu
 
-/* Directions. */
-#define IPC_D_TO_VAL 1
-#define IPC_D_TO_WRK 2
-#define IPC_D_TO_AUTH 3
-#define IPC_D_TO_CHK 4
-#define IPC_D_TO_MASTER 5
-#define IPC_D_TO_SRV 6
-#define IPC_D_TO_CTL 7
-#define IPC_D_TO_JOB 8
+/* Who receives: the role bits of ipc.h. */
+#define IPC_D_TO_VAL 0x01u
+#define IPC_D_TO_WRK 0x02u
+#define IPC_D_TO_AUTH 0x04u
+#define IPC_D_TO_CHK 0x08u
+#define IPC_D_TO_MASTER 0x10u
+#define IPC_D_TO_SRV 0x20u
+#define IPC_D_TO_CTL 0x40u
+#define IPC_D_TO_JOB 0x80u
+
+#define IPC_VERSION 1
+#define IPC_VERSION_MIN 1
 
 #define IPC_APPEND_ENTRY_LEN 48
 #define IPC_APPEND_ENTRIES_MAX (IPC_BULK_MAX / IPC_APPEND_ENTRY_LEN)
@@ -67,38 +68,6 @@ enum worker_state {
 	WORKER_STATE_BACKUP,
 	WORKER_STATE_READER,
 };
-
-#define MSG_DECL_u8(name, max) uint8_t name;
-#define MSG_DECL_u16(name, max) uint16_t name;
-#define MSG_DECL_u32(name, max) uint32_t name;
-#define MSG_DECL_u64(name, max) uint64_t name;
-#define MSG_DECL_i64(name, max) int64_t name;
-#define MSG_DECL_b32(name, max) uint8_t name[32];
-#define MSG_DECL_str(name, max) char name[(max) + 1];
-#define MSG_DECL_bytes(name, max) \
-	const uint8_t *name; \
-	uint32_t name##_len;
-#define MSG_DECL(type, name, max) MSG_DECL_##type(name, max)
-
-#define MSG_MINLEN_u8(max) 1
-#define MSG_MINLEN_u16(max) 2
-#define MSG_MINLEN_u32(max) 4
-#define MSG_MINLEN_u64(max) 8
-#define MSG_MINLEN_i64(max) 8
-#define MSG_MINLEN_b32(max) 32
-#define MSG_MINLEN_str(max) 2
-#define MSG_MINLEN_bytes(max) 4
-#define MSG_MINLEN(type, name, max) +MSG_MINLEN_##type(max)
-
-#define MSG_MAXLEN_u8(max) 1
-#define MSG_MAXLEN_u16(max) 2
-#define MSG_MAXLEN_u32(max) 4
-#define MSG_MAXLEN_u64(max) 8
-#define MSG_MAXLEN_i64(max) 8
-#define MSG_MAXLEN_b32(max) 32
-#define MSG_MAXLEN_str(max) (2 + (max))
-#define MSG_MAXLEN_bytes(max) (4 + (max))
-#define MSG_MAXLEN(type, name, max) +MSG_MAXLEN_##type(max)
 
 /* The dummy member keeps messages without fields a valid struct. */
 #define IPC_MSG(channel, dir, NAME, handler, id, states, fds) \
