@@ -1,0 +1,153 @@
+#ifndef SERVER_REQUEST_H
+#define SERVER_REQUEST_H
+
+#include <sys/types.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/params.h"
+
+struct err;
+struct event_base;
+struct json;
+struct request;
+struct route;
+
+/*
+ * One request and its response, the same for HTTP/1.1 and for a stream of
+ * HTTP/2 (the transports).  Its life:
+ *
+ *   transport: request_new(), fills the head, request_start()
+ *   transport: request_data() as the body arrives, request_end()
+ *   handler:   exactly one request_reply_*(), now or later
+ *   transport: ops->respond(): sends req->res, then request_free()
+ *
+ * A route without ROUTE_RAW: the body is collected here, parameters are taken
+ * from it, and the handler runs at the end of the body.  A raw route: the
+ * handler runs with the head and sets sink for the body.
+ */
+
+/* 64 KiB in 3.2, this much since 3.4 (wire-protocol 1.4); one byte less is
+ * the longest that passes. */
+#define REQUEST_BODY_MAX (512u << 10)
+#define REQUEST_DELAY_401_MS 3000 /* against guessing, 1.6 */
+#define REQUEST_DELAY_403_MS 500
+
+enum request_method {
+	METHOD_GET,
+	METHOD_PUT,
+	METHOD_POST,
+	METHOD_DELETE,
+	METHOD_OTHER /* has no route anywhere */
+};
+
+/* Headers that anybody looks at. */
+enum request_header {
+	HEADER_CONTENT_TYPE,
+	HEADER_COOKIE,
+	HEADER_AUTHORIZATION,
+	HEADER_CSRF,
+	HEADER_UPGRADE,
+	HEADER_HOST,
+	HEADER_COUNT
+};
+
+struct request_ops {
+	/* req->res is complete and the request is the transport's again. */
+	void (*respond)(struct request *req);
+};
+
+/* Where the body of a raw route goes.  NULL: thrown away. */
+struct request_sink {
+	void (*data)(struct request *req, const uint8_t *p, size_t len);
+	void (*end)(struct request *req);
+};
+
+struct response {
+	int status;
+	const char *content_type; /* static, NULL: none */
+	const char *cookie;       /* Set-Cookie, static, NULL: none */
+	char *body;               /* NULL: none, or from fd */
+	int fd;                   /* -1: none */
+	uint64_t off;             /* bytes given by response_read() so far */
+	uint64_t len;             /* bytes in all */
+};
+
+struct request {
+	/* The head; strings are the request's own. */
+	enum request_method method;
+	char *target;                /* path and query as received */
+	char *headers[HEADER_COUNT]; /* NULL: not there */
+
+	struct params params;
+	struct response res;
+
+	struct event_base *base;
+	const struct request_ops *ops;
+	void *transport; /* the transport's own */
+	void *app;       /* what the routes serve: struct api, struct h2 */
+
+	/* The handler's, from its first call until it replies. */
+	void *state;
+	const struct request_sink *sink;
+	/* The client gave up before the reply: the handler frees its state
+	 * and does not reply.  NULL: nothing to do. */
+	void (*cancel)(struct request *req);
+
+	/* request.c's own. */
+	const struct route *route;
+	char *body;
+	size_t body_len;
+	size_t body_cap;
+	int body_ended;
+	int replied;
+	struct event *delay;
+};
+
+struct request *request_new(struct event_base *base,
+    const struct request_ops *ops, void *transport, void *app);
+/* Calls cancel() if no reply was made.  NULL is accepted. */
+void request_free(struct request *req);
+
+/* A name not of the table is ignored.  A value is cut at nothing: the
+ * transport limits the whole head.  -1: a header that must not come twice. */
+int request_set_header(struct request *req, const char *name, size_t name_len,
+    const char *value, size_t value_len, struct err *e);
+
+/*
+ * The head is complete: the route is known already (server/router.h).  Takes
+ * the parameters of path and query; a raw route's handler runs now.  The
+ * reply may come from inside.
+ */
+void request_start(struct request *req, const struct route *route);
+/* Body bytes and the end of the body; ignored after the reply. */
+void request_data(struct request *req, const uint8_t *p, size_t len);
+void request_end(struct request *req);
+
+/*
+ * Replies.  The response goes to ops->respond(): at once for most, after the
+ * delay of 1.6 for 401 and 403.  req may be gone when they return.
+ */
+/* {"data": data}; takes data, NULL means null. */
+void request_reply_json(struct request *req, struct json *data);
+/* The whole object, which has its member "data"; takes it. */
+void request_reply_envelope(struct request *req, struct json *object);
+/* Status by e's code, body the plain text. */
+void request_reply_err(struct request *req, const struct err *e);
+/* Any status with plain text, which is copied. */
+void request_reply_text(struct request *req, int status, const char *text);
+/* 200, application/octet-stream, bytes off .. off + len of fd, which is
+ * taken. */
+void request_reply_fd(struct request *req, int fd, uint64_t len);
+/* The same from memory; takes body (free()). */
+void request_reply_raw(struct request *req, char *body, size_t len);
+
+/* Next bytes of the body into buf: how many, 0 at the end, -1 if fd cannot be
+ * read or is shorter than announced.  May block on a disk. */
+ssize_t response_read(struct response *res, void *buf, size_t len,
+    struct err *e);
+/* "Bad Request" for 400; for statuses in use (1.6). */
+const char *response_reason(int status);
+
+#endif
