@@ -50,7 +50,8 @@
 	F(u32, flags, 0) \
 	F(str, peer, IPC_PEER_MAX)
 
-/* The session id is the header's; brings the session's arena back.
+/* The session id is the header's; brings the session's arena back (a reader,
+ * which has none: an empty memory file).
  * Answered by RESUMED or FAIL. */
 #define MSG_SESSION_RESUME(F) F(b32, resume_key, 0)
 
@@ -75,7 +76,8 @@
  * u32 source (IPC_SOURCE_DEPOSIT or a file number), u32 position (deposit
  * number or entry of the file), 32 bytes digest.  first: how many entries
  * this writer had before (idempotent by entry number).  Entries in front of
- * a failing one stay appended; FAIL then. */
+ * a failing one stay appended; FAIL then.  count 0 (first too) only asks how
+ * many there are. */
 #define MSG_APPEND(F) \
 	F(u16, writer, 0) \
 	F(u64, first, 0) \
@@ -152,7 +154,9 @@
 	F(u16, version, 0) \
 	F(u64, boot, 0)
 
-#define MSG_SESSION_READY(F) F(str, upid, IPC_UPID_MAX)
+#define MSG_SESSION_READY(F) \
+	F(b32, resume_key, 0) \
+	F(str, upid, IPC_UPID_MAX)
 
 /* base_time: 0 if there is no base.  credit_slots: deposits and blobs that
  * may be unanswered at a time; bytes are limited by the arena's blocks. */
