@@ -1,0 +1,53 @@
+#ifndef COMMON_LOG_H
+#define COMMON_LOG_H
+
+struct err;
+
+/*
+ * One line per event: "subsystem: prefix: message", lower case, no final dot,
+ * then key=value.  Text from outside passes str_vis() first; as a last
+ * defence a control character in a line is printed as "?".  Never a token,
+ * password, key or ticket.  One write() a line, so lines of several processes
+ * do not mix.  Thread-safe except for the setters.
+ */
+
+#define LOG_F_INHERIT 0x1 /* as the parent said (PROC_ENV_LOG) */
+#define LOG_F_STDERR 0x2  /* to stderr with time; operators and tests */
+#define LOG_F_DEBUG 0x4
+
+/*
+ * Call first.  Without LOG_F_STDERR: stderr with "<n>" priorities if it is
+ * the journal's, else syslog.  The choice goes into the environment for
+ * children.  program must stay valid.
+ */
+void log_init(const char *program, unsigned int flags);
+void log_set_debug(int on);
+int log_debug_on(void);
+/* For a process that serves one peer: put before every message, already
+ * escaped text; NULL removes it. */
+void log_set_prefix(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#define LOG_PRINTF(n) __attribute__((format(printf, n, n + 1)))
+
+/* Plain, with a struct err appended (_e), with errno appended (_sys). */
+void log_err(const char *sub, const char *fmt, ...) LOG_PRINTF(2);
+void log_err_e(const char *sub, const struct err *e, const char *fmt, ...)
+    LOG_PRINTF(3);
+void log_err_sys(const char *sub, const char *fmt, ...) LOG_PRINTF(2);
+void log_warn(const char *sub, const char *fmt, ...) LOG_PRINTF(2);
+void log_warn_e(const char *sub, const struct err *e, const char *fmt, ...)
+    LOG_PRINTF(3);
+void log_warn_sys(const char *sub, const char *fmt, ...) LOG_PRINTF(2);
+void log_info(const char *sub, const char *fmt, ...) LOG_PRINTF(2);
+void log_debug(const char *sub, const char *fmt, ...) LOG_PRINTF(2);
+void log_debug_e(const char *sub, const struct err *e, const char *fmt, ...)
+    LOG_PRINTF(3);
+
+/* Only at start-up or on a broken invariant of our own: logs, then ends the
+ * process with PROC_EXIT_FATAL, without atexit() handlers. */
+_Noreturn void fatal(const char *sub, const char *fmt, ...) LOG_PRINTF(2);
+_Noreturn void fatal_e(const char *sub, const struct err *e, const char *fmt,
+    ...) LOG_PRINTF(3);
+_Noreturn void fatal_sys(const char *sub, const char *fmt, ...) LOG_PRINTF(2);
+
+#endif
