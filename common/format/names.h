@@ -2,8 +2,8 @@
 #define COMMON_FORMAT_NAMES_H
 
 /*
- * The grammar of names (datastore-format 1.2, 1.3, 1.8): safe identifiers,
- * datastores, namespaces, archives, temporary files.  Groups and snapshots
+ * The grammar of names (datastore-format 1.2, 1.3): safe identifiers,
+ * datastores, namespaces, archives.  Groups and snapshots
  * are in snapshot.h, users and tokens in auth_id.h.  Whatever passes these
  * checks is safe as one path component (no '/', no leading '.').
  */
@@ -17,8 +17,7 @@
 #define NAMESPACE_MAX 256
 #define NAMESPACE_DEPTH_MAX 7
 #define NAMESPACE_PATH_MAX (NAMESPACE_MAX + 3 * NAMESPACE_DEPTH_MAX)
-#define ARCHIVE_NAME_MAX 249 /* its temporary name must fit too */
-#define TEMP_NAME_MAX 255
+#define ARCHIVE_NAME_MAX 249 /* its temporary name (1.8) must fit too */
 
 #define MANIFEST_NAME "index.json.blob"
 #define CLIENT_LOG_NAME "client.log.blob"
@@ -56,13 +55,5 @@ void ns_path(const struct backup_ns *ns, char out[NAMESPACE_PATH_MAX + 1]);
 /* A safe id that ends in .fidx, .didx or .blob.  ERR_PARAM. */
 int archive_name_parse(const char *name, enum archive_kind *out, struct err *e);
 const char *archive_kind_ext(enum archive_kind kind); /* ".fidx" */
-
-/* "index.json.blob" -> "index.json.tmp_XXXXXX" for mkostemp(); names without
- * an extension and dot files get it appended. */
-int temp_name_replace(const char *name, char out[TEMP_NAME_MAX + 1],
-    struct err *e);
-/* "root.pxar.didx" -> "root.pxar.tmp_didx"; not for blobs. */
-int temp_name_index(const char *name, char out[TEMP_NAME_MAX + 1],
-    struct err *e);
 
 #endif

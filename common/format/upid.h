@@ -14,9 +14,7 @@
 #define UPID_TYPE_MAX 64
 #define UPID_WORKER_ID_MAX 600 /* plain: store, namespace, snapshot */
 #define UPID_AUTH_ID_MAX 64
-#define UPID_STR_MAX                                                   \
-	(5 + UPID_NODE_MAX + 1 + 9 + 10 + 17 + 9 + UPID_TYPE_MAX + 1 + \
-	    4 * UPID_WORKER_ID_MAX + 1 + UPID_AUTH_ID_MAX + 1)
+#define UPID_STR_MAX 768
 
 struct err;
 
@@ -31,7 +29,8 @@ struct upid {
 	char auth_id[UPID_AUTH_ID_MAX + 1];
 };
 
-/* ERR_PARAM if a field does not fit the grammar. */
+/* ERR_PARAM if a field does not fit the grammar, or the whole is longer than
+ * UPID_STR_MAX (a worker id may grow fourfold when escaped). */
 int upid_to_str(const struct upid *u, char out[UPID_STR_MAX + 1],
     struct err *e);
 int upid_parse(struct upid *out, const char *s, struct err *e);
