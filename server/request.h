@@ -116,9 +116,9 @@ int request_set_header(struct request *req, const char *name, size_t name_len,
     const char *value, size_t value_len, struct err *e);
 
 /*
- * The head is complete: the route is known already (server/router.h).  Takes
- * the parameters of path and query; a raw route's handler runs now.  The
- * reply may come from inside.
+ * The head is complete and the route found (server/router.h).  Takes the
+ * parameters of path and query; a raw route's handler runs now.  Body bytes
+ * may have come before: the transport may first have to ask who it is.
  */
 void request_start(struct request *req, const struct route *route);
 /* Body bytes and the end of the body; ignored after the reply. */
@@ -126,8 +126,8 @@ void request_data(struct request *req, const uint8_t *p, size_t len);
 void request_end(struct request *req);
 
 /*
- * Replies.  The response goes to ops->respond(): at once for most, after the
- * delay of 1.6 for 401 and 403.  req may be gone when they return.
+ * Replies, exactly one.  ops->respond() then comes from the loop, never from
+ * inside: soon for most, after the delay of 1.6 for 401 and 403.
  */
 /* {"data": data}; takes data, NULL means null. */
 void request_reply_json(struct request *req, struct json *data);
@@ -137,7 +137,7 @@ void request_reply_envelope(struct request *req, struct json *object);
 void request_reply_err(struct request *req, const struct err *e);
 /* Any status with plain text, which is copied. */
 void request_reply_text(struct request *req, int status, const char *text);
-/* 200, application/octet-stream, bytes off .. off + len of fd, which is
+/* 200, application/octet-stream, the first len bytes of fd, which is
  * taken. */
 void request_reply_fd(struct request *req, int fd, uint64_t len);
 /* The same from memory; takes body (free()). */

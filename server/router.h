@@ -44,12 +44,13 @@ void router_path_fini(struct router_path *p);
 
 /*
  * The route of method and path, from component skip on ("api2/json" of
- * HTTP/1.1), or NULL; its path parameters go to params.
+ * HTTP/1.1); its path parameters go to params.  NULL: ERR_NO_PATH, or
+ * ERR_INVALID for a path parameter that is not text.
  */
 const struct route *router_find(const struct route *routes, size_t n,
     enum request_method method, const struct router_path *path,
     unsigned int skip, struct params *params, struct err *e);
-/* ERR_NO_PATH: "Path '/api2/json/x' not found." */
+/* ERR_NO_PATH: "Path '/x/y' not found." */
 int router_not_found(const struct router_path *path, unsigned int skip,
     struct err *e);
 
