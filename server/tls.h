@@ -29,7 +29,7 @@ struct tls_ctx *tls_ctx_new(const char *chain_pem, size_t chain_len,
 void tls_ctx_free(struct tls_ctx *ctx);
 /* A whole handshake with ourselves in memory, so that everything which
  * OpenSSL loads late is there before the sandbox closes. */
-int tls_ctx_warm_up(struct tls_ctx *ctx, struct err *e);
+int tls_ctx_warm_up(struct err *e);
 
 /*
  * All callbacks come from the loop, never from inside a tls_conn function.
@@ -41,8 +41,8 @@ struct tls_events {
 	void (*ready)(void *arg);
 	/* Bytes of the client, lent.  All of them are the callee's. */
 	void (*data)(void *arg, const uint8_t *p, size_t len);
-	/* The write queue fell to TLS_WRITE_LOW after tls_conn_is_full(), or
-	 * for the first time is empty.  May be NULL. */
+	/* Of what was written, at most TLS_WRITE_LOW still waits: time to
+	 * write more.  May be NULL. */
 	void (*drained)(void *arg);
 	/* Once, and the last.  why is NULL if the client ended the
 	 * connection (with or without TLS's goodbye) or tls_conn_finish() is
