@@ -60,7 +60,7 @@ struct ipc_row {
 	const char *name;
 	uint32_t min; /* body length */
 	uint32_t max; /* at most IPC_BODY_MAX */
-	uint8_t to;
+	uint16_t to;
 	uint32_t states;
 	uint8_t fds_min;
 	uint8_t fds_max; /* at most IPC_FDS_MAX */
@@ -81,7 +81,7 @@ const struct ipc_row *ipc_row_get(const struct ipc_proto *proto, uint16_t id);
 struct ipc_cfg {
 	struct event_base *base; /* NULL: only the blocking calls are used */
 	const struct ipc_proto *proto;
-	uint8_t role;   /* one bit: what we are */
+	uint16_t role;  /* one bit: what we are */
 	uint32_t state; /* one bit: the first state */
 	void *ctx;      /* for handlers and the callbacks below */
 	/*

@@ -27,6 +27,7 @@
 #define IPC_PEER_MAX 64
 #define IPC_UPID_MAX 768
 #define IPC_BULK_MAX 57344
+#define IPC_PASSWORD_MAX 1024
 
 /* ---- WV, worker to validator ---- */
 
@@ -218,14 +219,15 @@
 
 /* ---- WA, worker to auth ---- */
 
-/* Once per connection.  scheme: TLS SignatureScheme; tbs: what is signed. */
+/* Once per connection.  scheme: TLS SignatureScheme.  tbs: the message that
+ * is signed, not its digest, so that auth sees that it is a TLS handshake. */
 #define MSG_SIGN(F) \
 	F(u16, scheme, 0) \
 	F(bytes, tbs, 4096)
 
 #define MSG_LOGIN(F) \
 	F(str, user, IPC_AUTHID_MAX) \
-	F(bytes, password, 1024) \
+	F(bytes, password, IPC_PASSWORD_MAX) \
 	F(str, peer, IPC_PEER_MAX)
 
 /* kind: enum credential_kind.  The identity that passes stays the
@@ -247,7 +249,8 @@
 	F(str, ns, IPC_NS_MAX) \
 	F(str, subject, IPC_AUTHID_MAX)
 
-/* op: enum access_op (server/auth/access_ops.def). */
+/* op: enum access_op (server/auth/access_ops.def says which of the other
+ * fields it uses). */
 #define MSG_ACCESS_CALL(F) \
 	F(u16, op, 0) \
 	F(str, auth_id, IPC_AUTHID_MAX) \
@@ -279,7 +282,8 @@
 
 #define MSG_GRANT(F) F(bytes, grant, IPC_GRANT_MAX)
 
-#define MSG_ACCESS_REPLY(F) F(bytes, json, IPC_BULK_MAX)
+/* size bytes of JSON (the "data" of the answer) in the sealed memory file. */
+#define MSG_ACCESS_REPLY(F) F(u64, size, 0)
 
 /* ---- VC, validator to checker ---- */
 
@@ -374,5 +378,24 @@
 
 /* size bytes of JSON in the sealed memory file. */
 #define MSG_CTL_REPLY(F) F(u64, size, 0)
+
+/* ---- AH, auth to hasher ---- */
+
+#define IPC_HASH_MAX 384 /* CRYPT_OUTPUT_SIZE of libxcrypt */
+
+/* Does the password fit the hash? */
+#define MSG_HASH_CHECK(F) \
+	F(bytes, password, IPC_PASSWORD_MAX) \
+	F(str, hash, IPC_HASH_MAX)
+
+/* A new hash with a new salt. */
+#define MSG_HASH_MAKE(F) F(bytes, password, IPC_PASSWORD_MAX)
+
+/* ---- AH, hasher to auth ---- */
+
+/* match: of HASH_CHECK.  hash: of HASH_MAKE, "" if libcrypt failed. */
+#define MSG_HASHED(F) \
+	F(u8, match, 0) \
+	F(str, hash, IPC_HASH_MAX)
 
 #endif

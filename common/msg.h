@@ -32,6 +32,7 @@
 #define IPC_D_TO_SRV 0x20u
 #define IPC_D_TO_CTL 0x40u
 #define IPC_D_TO_JOB 0x80u
+#define IPC_D_TO_HASHER 0x100u
 
 #define IPC_VERSION 1
 #define IPC_VERSION_MIN 1

@@ -30,6 +30,9 @@
 #ifndef IPC_ROW_VJ
 #define IPC_ROW_VJ(...)
 #endif
+#ifndef IPC_ROW_AH
+#define IPC_ROW_AH(...)
+#endif
 #define IPC_ROW(dir, NAME, function, in_states, nfds) \
 	{ \
 		.id = MSG_ID_##NAME, \
@@ -53,3 +56,4 @@
 #undef IPC_ROW_MW
 #undef IPC_ROW_CTL
 #undef IPC_ROW_VJ
+#undef IPC_ROW_AH

@@ -1,0 +1,55 @@
+/*
+ * The options of server.conf, for the master, the workers and auth.  The file
+ * is the operator's; a mistake in it is an error with file and line, never a
+ * guess.
+ */
+#include "config.h"
+
+#include "server/server_conf.h"
+
+#include <stddef.h>
+
+#include "common/err.h"
+
+#define OPT(opt, kind, member, deflt, opt_flags, text)               \
+	{                                                            \
+		.name = (opt), .type = (kind),                       \
+		.offset = offsetof(struct server_conf, member),      \
+		.def = (deflt), .flags = (opt_flags), .doc = (text), \
+	}
+
+const struct conf_opt server_conf_opts[] = {
+    OPT("listen", CONF_LIST, listen, "{ \"[::]:8007\" }", 0,
+	"Addresses and ports to listen on."),
+    OPT("run-dir", CONF_STR, run_dir, RUNSTATEDIR "/holdfast", 0,
+	"Folder of the sockets."),
+    OPT("state-dir", CONF_STR, state_dir, LOCALSTATEDIR "/lib/holdfast", 0,
+	"Folder of accounts and keys."),
+    OPT("libexec-dir", CONF_STR, libexec_dir, HOLDFAST_LIBEXECDIR, 0,
+	"Folder of the programs that the server starts."),
+    OPT("user", CONF_STR, user, "holdfast", 0,
+	"User of the workers, if the server is started as root."),
+    OPT("auth-user", CONF_STR, auth_user, "holdfast-auth", 0,
+	"User of holdfast-auth, if the server is started as root."),
+    OPT("admin-group", CONF_STR, admin_group, "holdfast-admin", 0,
+	"Group that may use holdfast-admin, if the server is started as root."),
+    OPT("tls-certificate", CONF_STR, tls_certificate, NULL, CONF_F_RELOAD,
+	"Certificate chain (PEM), the server's own first. Empty: a self-signed one that holdfast-auth makes and keeps. The user of holdfast-auth must be able to read it."),
+    OPT("tls-key", CONF_STR, tls_key, NULL, CONF_F_RELOAD,
+	"Private key (PEM) of that certificate: RSA, EC or Ed25519."),
+    OPT("client-ca", CONF_STR, client_ca, NULL, CONF_F_RELOAD,
+	"Authorities (PEM) of client certificates. If given, a client without such a certificate cannot connect."),
+    {.name = NULL},
+};
+
+int
+server_conf_load(struct server_conf *c, const char *path, struct err *e)
+{
+	return conf_load(path, server_conf_opts, c, sizeof(*c), e);
+}
+
+void
+server_conf_free(struct server_conf *c)
+{
+	conf_free(server_conf_opts, c, sizeof(*c));
+}
