@@ -16,3 +16,5 @@ libserver_a_SOURCES = \
 
 SERVER_LIBS = libserver.a $(FORMAT_LIBS) $(COMMON_LIBS) $(NGHTTP2_LIBS) \
 	$(HTTP_PARSER_LIBS) $(SSL_LIBS)
+# server: see HACKING.md
+include server/session.mk

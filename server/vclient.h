@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "common/msg.h"
+#include "common/proc.h"
 
 struct err;
 struct event_base;
@@ -25,9 +26,9 @@ struct event_base;
  *
  * One per worker process, one session at most in its life.  Nothing blocks.
  */
-#define VCLIENT_CALL_WAIT_MS 5000
+#define VCLIENT_CALL_WAIT_MS PROC_CALL_WAIT_MS
 #define VCLIENT_OPEN_WAIT_MS 30000
-#define VCLIENT_RESUME_WAIT_MS 75000 /* the validator's 60 s and slack */
+#define VCLIENT_RESUME_WAIT_MS (PROC_RESUME_MS + 15000)
 
 struct vclient;
 struct vclient_req; /* a request on its way; gone after its callback */
