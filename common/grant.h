@@ -25,8 +25,8 @@ struct err;
 
 #define GRANT_KEY_LEN 32
 #define GRANT_NONCE_LEN 16
-#define GRANT_LIFETIME_MS 60000
-#define GRANT_NODES_MAX 512
+#define GRANT_LIFETIME_MS 60000 /* PROC_GRANT_MS */
+#define GRANT_NODES_MAX 1024
 
 enum grant_purpose {
 	GRANT_PURPOSE_BACKUP = 1,

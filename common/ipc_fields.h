@@ -17,7 +17,7 @@
  * The longest message must fit IPC_BODY_MAX (checked at compile time).
  */
 
-#define IPC_GRANT_MAX 16384
+#define IPC_GRANT_MAX 49152
 #define IPC_TEXT_MAX 1024
 #define IPC_NS_MAX 256
 #define IPC_ID_MAX 255 /* backup id: one file name */

@@ -6,6 +6,10 @@ libcommon_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(CRYPTO_CFLAGS) \
 libcommon_a_SOURCES = \
 	common/err.c common/err.h common/err_codes.def
 
+libcommon_a_SOURCES += \
+	common/grant.c common/grant.h common/grant_key.c common/grant_seen.c \
+	common/privs.c common/privs.h common/privs.def
+
 # Link lines, so that each program names only what it may use.
 COMMON_LIBS = libcommon.a $(EVENT_LIBS) $(SECCOMP_LIBS) $(CONFUSE_LIBS) \
 	$(SYSTEMD_LIBS) $(JSON_LIBS) $(CRYPTO_LIBS)
