@@ -1,1 +1,2 @@
-# etc: see HACKING.md
+# etc: default configuration
+EXTRA_DIST += etc/holdfast.sysusers

@@ -14,6 +14,10 @@ include tests/client/local.mk
 include tests/admin/local.mk
 endif
 
+dist_check_SCRIPTS += tests/check-layers.sh
+dist_noinst_SCRIPTS += check tests/check-format.sh
+EXTRA_DIST += tests/setup.sh .ci/run
+
 TESTS = $(check_PROGRAMS) $(dist_check_SCRIPTS)
 TEST_EXTENSIONS = .sh
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
@@ -25,3 +29,23 @@ AM_TESTS_ENVIRONMENT = CRITERION_OUTPUTS=tap:-; export CRITERION_OUTPUTS; \
 	top_srcdir=$(abs_top_srcdir); export top_srcdir; \
 	top_builddir=$(abs_top_builddir); export top_builddir;
 EXTRA_DIST += tests/lsan.supp
+
+check-layers:
+	top_srcdir=$(abs_top_srcdir) $(SHELL) $(srcdir)/tests/check-layers.sh
+check-format:
+	top_srcdir=$(abs_top_srcdir) $(SHELL) $(srcdir)/tests/check-format.sh
+
+# The unit tests under AddressSanitizer and UBSan, in a build of their own.
+# Reports go to files, since a sanitizer in a test's child is easily missed.
+check-asan:
+	$(MKDIR_P) asan
+	cd asan && { test -f Makefile || \
+	    $(abs_top_srcdir)/configure --quiet --enable-sanitizers; }
+	rm -f asan/san.*
+	cd asan && ASAN_OPTIONS=log_path=$(abs_top_builddir)/asan/san \
+	    UBSAN_OPTIONS=log_path=$(abs_top_builddir)/asan/san \
+	    $(MAKE) check
+	@if ls asan/san.* >/dev/null 2>&1; then cat asan/san.*; exit 1; fi
+clean-local:
+	rm -rf asan
+.PHONY: check-layers check-format check-asan
