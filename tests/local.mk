@@ -15,7 +15,7 @@ include tests/admin/local.mk
 endif
 
 dist_check_SCRIPTS += tests/check-layers.sh
-dist_noinst_SCRIPTS += check tests/check-format.sh
+dist_noinst_SCRIPTS += tests/check-format.sh
 EXTRA_DIST += tests/setup.sh .ci/run
 
 TESTS = $(check_PROGRAMS) $(dist_check_SCRIPTS)
@@ -46,6 +46,9 @@ check-asan:
 	    UBSAN_OPTIONS=log_path=$(abs_top_builddir)/asan/san \
 	    $(MAKE) check
 	@if ls asan/san.* >/dev/null 2>&1; then cat asan/san.*; exit 1; fi
+# The script is named like the target, so it cannot be in a list.
+dist-hook:
+	cp -p $(srcdir)/check $(distdir)/check
 clean-local:
 	rm -rf asan
 .PHONY: check-layers check-format check-asan
