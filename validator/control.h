@@ -3,10 +3,10 @@
 
 /*
  * The operator's commands on RUN/admin/validator.sock (channel CTL): root, the
- * validator's own uid and the admin group, as the socket's mode says.  A request names a command and
- * "key=value" arguments; the reply is one JSON object in a sealed memory
- * file, or CTL_FAIL.  Times are Unix seconds; ids of sessions are 16 hex
- * digits.
+ * validator's own uid and the admin group, as the socket's mode says.  A
+ * request names a command and "key=value" arguments; the reply is one JSON
+ * object in a sealed memory file, or CTL_FAIL.  Times are Unix seconds; ids of
+ * sessions are 16 hex digits.
  *
  * command          arguments            reply
  * status                                {"version", "pid", "started",

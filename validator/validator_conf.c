@@ -1,0 +1,352 @@
+/*
+ * Configuration of the validator.  Read at start as root or as the user that
+ * starts it, again at SIGHUP as the validator's user.  Written by the
+ * operator, so it is trusted, but not to be right.
+ */
+#include "config.h"
+
+#include "validator/validator_conf.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/arena.h"
+#include "common/err.h"
+#include "common/mem.h"
+#include "common/format/names.h"
+
+#define STORE(member) offsetof(struct datastore_conf, member)
+#define VAL(member) offsetof(struct validator_conf, member)
+
+static int
+check_absolute(const char *value, struct err *e)
+{
+	if (value[0] != '/')
+		return err_set(e, ERR_PARAM, "must be an absolute path");
+	return 0;
+}
+
+static const struct conf_opt datastore_opts[] = {
+    {.name = "path",
+	.type = CONF_STR,
+	.offset = STORE(path),
+	.flags = CONF_F_REQUIRED,
+	.check = check_absolute,
+	.doc = "Folder that holds the datastore."},
+    {.name = "comment",
+	.type = CONF_STR,
+	.offset = STORE(comment),
+	.flags = CONF_F_RELOAD,
+	.doc = "Shown to clients."},
+    {.name = "on-missing",
+	.type = CONF_ENUM,
+	.offset = STORE(on_missing),
+	.def = "abort",
+	.choices = "abort abort-when-referenced",
+	.flags = CONF_F_RELOAD,
+	.doc = "What a missing chunk of the previous snapshot does to the "
+	       "backup that may reuse it: abort it at once, or only when "
+	       "it refers to that chunk. The previous snapshot is marked "
+	       "as failed in any case."},
+    {.name = "recent-verify",
+	.type = CONF_DURATION,
+	.offset = STORE(recent_verify),
+	.def = "0",
+	.flags = CONF_F_RELOAD,
+	.doc = "Do not check the chunks of a previous snapshot that this "
+	       "server verified in whole so recently. 0: always check."},
+    {.name = "min-free",
+	.type = CONF_SIZE,
+	.offset = STORE(min_free),
+	.def = "1G",
+	.doc = "Uploads are refused when less is free, so that marks, "
+	       "finishes and deletions still succeed."},
+    {.name = "stat-threads",
+	.type = CONF_UINT,
+	.offset = STORE(stat_threads),
+	.def = "8",
+	.min = 1,
+	.max = 64,
+	.doc = "Threads that check whether reused chunks are there."},
+    {.name = "io-threads",
+	.type = CONF_UINT,
+	.offset = STORE(io_threads),
+	.def = "4",
+	.min = 1,
+	.max = 64,
+	.doc = "Threads that read and write."},
+    {.name = "max-sessions",
+	.type = CONF_UINT,
+	.offset = STORE(max_sessions),
+	.def = "256",
+	.min = 1,
+	.max = 65536,
+	.flags = CONF_F_RELOAD,
+	.doc = "Sessions that may be open at a time."},
+    {.name = "maintenance",
+	.type = CONF_ENUM,
+	.offset = STORE(maintenance),
+	.def = "none",
+	.choices = "none read-only offline",
+	.flags = CONF_F_RELOAD,
+	.doc = "Refuses writes, or everything."},
+    {.name = "maintenance-message",
+	.type = CONF_STR,
+	.offset = STORE(maintenance_message),
+	.flags = CONF_F_RELOAD,
+	.doc = "Shown to clients with the refusal."},
+    {.name = NULL},
+};
+
+static int
+check_store_name(const char *value, struct err *e)
+{
+	if (!datastore_name_valid(value))
+		return err_set(e, ERR_PARAM, "not a name for a datastore");
+	return 0;
+}
+
+#define DATASTORE_OPT(where)                                                  \
+	{                                                                     \
+		.name = "datastore", .type = CONF_SECTION, .offset = (where), \
+		.sub = datastore_opts,                                        \
+		.sub_size = sizeof(struct datastore_conf),                    \
+		.flags = CONF_F_RELOAD, .check = check_store_name,            \
+		.doc =                                                        \
+		    "A datastore. A change of the set or of a path needs a "  \
+		    "restart of the validator."                               \
+	}
+
+const struct conf_opt validator_conf_opts[] = {
+    {.name = "run-dir",
+	.type = CONF_STR,
+	.offset = VAL(run_dir),
+	.def = RUNSTATEDIR "/holdfast",
+	.check = check_absolute,
+	.doc = "Folder of sockets, locks and session state; outlives the "
+	       "validator, not a reboot."},
+    {.name = "state-dir",
+	.type = CONF_STR,
+	.offset = VAL(state_dir),
+	.def = LOCALSTATEDIR "/lib/holdfast",
+	.check = check_absolute,
+	.doc = "Folder of keys and of this server's own records."},
+    {.name = "log-dir",
+	.type = CONF_STR,
+	.offset = VAL(log_dir),
+	.def = LOCALSTATEDIR "/log/holdfast",
+	.check = check_absolute,
+	.doc = "Folder of task logs, on a local disk."},
+    {.name = "libexec-dir",
+	.type = CONF_STR,
+	.offset = VAL(libexec_dir),
+	.def = HOLDFAST_LIBEXECDIR,
+	.check = check_absolute,
+	.doc = "Folder of the programs that the validator starts."},
+    {.name = "user",
+	.type = CONF_STR,
+	.offset = VAL(user),
+	.def = "holdfast-validator",
+	.doc = "User to become when started as root; the owner of the "
+	       "datastores."},
+    {.name = "admin-group",
+	.type = CONF_STR,
+	.offset = VAL(admin_group),
+	.def = "holdfast-admin",
+	.doc = "Group that may use the control socket."},
+    {.name = "resume-time",
+	.type = CONF_DURATION,
+	.offset = VAL(resume_time),
+	.def = "60s",
+	.min = 100,
+	.max = 3600000,
+	.flags = CONF_F_RELOAD,
+	.doc = "How long open sessions wait for their worker after a "
+	       "restart of the validator."},
+    {.name = "spare-checkers",
+	.type = CONF_UINT,
+	.offset = VAL(spare_checkers),
+	.def = "2",
+	.max = 64,
+	.doc = "Checkers that are started in advance."},
+    {.name = "arena-size",
+	.type = CONF_SIZE,
+	.offset = VAL(arena_size),
+	.def = "64M",
+	.min = 32u << 20,
+	.max = (uint64_t)ARENA_BLOCKS_MAX * ARENA_BLOCK,
+	.flags = CONF_F_RELOAD,
+	.doc = "Shared memory of an upload session; bounds what is in "
+	       "flight."},
+    {.name = "debug-kill-at",
+	.type = CONF_STR,
+	.offset = VAL(debug_kill_at),
+	.doc = "For tests: the validator kills itself at this point."},
+    DATASTORE_OPT(VAL(datastores)),
+    {.name = NULL},
+};
+
+/* A file of datastores.d holds nothing but datastores. */
+static const struct conf_opt file_opts[] = {
+    DATASTORE_OPT(0),
+    {.name = NULL},
+};
+
+static int
+load_file(struct validator_conf *c, const char *path, struct err *e)
+{
+	struct conf_sections s;
+
+	if (conf_load(path, file_opts, &s, sizeof(s), e) == -1)
+		return -1;
+	c->files = xreallocarray(c->files, c->nfiles + 1, sizeof(*c->files));
+	c->files[c->nfiles++] = s;
+	return 0;
+}
+
+static int
+is_conf_name(const struct dirent *d)
+{
+	size_t n = strlen(d->d_name);
+
+	return d->d_name[0] != '.' && n > 5 &&
+	    strcmp(d->d_name + n - 5, ".conf") == 0;
+}
+
+static int
+load_folder(struct validator_conf *c, const char *dir, struct err *e)
+{
+	struct dirent **names;
+	char *path;
+	int i, n, rv = 0;
+
+	n = scandir(dir, &names, is_conf_name, alphasort);
+	if (n == -1)
+		return errno == ENOENT
+		    ? 0
+		    : err_errno(e, errno, "cannot read %s", dir);
+	for (i = 0; i < n; i++) {
+		if (rv == 0) {
+			path = xasprintf("%s/%s", dir, names[i]->d_name);
+			rv = load_file(c, path, e);
+			free(path);
+		}
+		free(names[i]);
+	}
+	free(names);
+	return rv;
+}
+
+static int
+store_cmp(const void *a, const void *b)
+{
+	const struct datastore_conf *const *x = a, *const *y = b;
+
+	return strcmp((*x)->title, (*y)->title);
+}
+
+static void
+add_stores(struct validator_conf *c, const struct conf_sections *s)
+{
+	const struct datastore_conf *v = s->v;
+	size_t i;
+
+	c->stores =
+	    xreallocarray(c->stores, c->nstores + s->n + 1, sizeof(*c->stores));
+	for (i = 0; i < s->n; i++)
+		c->stores[c->nstores++] = &v[i];
+}
+
+static int
+collect_stores(struct validator_conf *c, struct err *e)
+{
+	size_t i;
+
+	add_stores(c, &c->datastores);
+	for (i = 0; i < c->nfiles; i++)
+		add_stores(c, &c->files[i]);
+	qsort(c->stores, c->nstores, sizeof(*c->stores), store_cmp);
+	for (i = 0; i < c->nstores; i++) {
+		if (!datastore_name_valid(c->stores[i]->title))
+			return err_set(e, ERR_PARAM,
+			    "'%s' is not a name for a datastore",
+			    c->stores[i]->title);
+		if (i > 0 && store_cmp(&c->stores[i - 1], &c->stores[i]) == 0)
+			return err_set(e, ERR_PARAM,
+			    "datastore '%s' stands in two files",
+			    c->stores[i]->title);
+	}
+	return 0;
+}
+
+int
+validator_conf_load(struct validator_conf *c, const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir;
+	int rv;
+
+	memset(c, 0, sizeof(*c));
+	if (conf_load(path, validator_conf_opts, c, sizeof(*c), e) == -1)
+		return -1;
+	dir = slash == NULL
+	    ? xstrdup("datastores.d")
+	    : xasprintf("%.*s/datastores.d", (int)(slash - path), path);
+	rv = load_folder(c, dir, e);
+	free(dir);
+	if (rv == 0)
+		rv = collect_stores(c, e);
+	if (rv == -1)
+		validator_conf_free(c);
+	return rv;
+}
+
+void
+validator_conf_free(struct validator_conf *c)
+{
+	size_t i;
+
+	free(c->stores);
+	for (i = 0; i < c->nfiles; i++)
+		conf_free(file_opts, &c->files[i], sizeof(c->files[i]));
+	free(c->files);
+	conf_free(validator_conf_opts, c, sizeof(*c));
+	memset(c, 0, sizeof(*c));
+}
+
+const struct datastore_conf *
+validator_conf_store(const struct validator_conf *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->nstores; i++)
+		if (strcmp(c->stores[i]->title, name) == 0)
+			return c->stores[i];
+	return NULL;
+}
+
+const char *
+validator_conf_changed(const struct validator_conf *a,
+    const struct validator_conf *b)
+{
+	const char *name = conf_changed(validator_conf_opts, a, b);
+	size_t i;
+
+	if (name != NULL)
+		return name;
+	if (a->nstores != b->nstores)
+		return "datastore";
+	for (i = 0; i < a->nstores; i++) {
+		if (store_cmp(&a->stores[i], &b->stores[i]) != 0)
+			return "datastore";
+		name = conf_changed(datastore_opts, a->stores[i], b->stores[i]);
+		if (name != NULL)
+			return name;
+	}
+	return NULL;
+}
