@@ -8,6 +8,7 @@
 #include "validator/checker_work.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -59,7 +60,7 @@ work_send_verdict(struct ipc_msg *m, struct msg_CHK_VERDICT *v, int rv,
 	if (rv == -1) {
 		memset(v, 0, sizeof(*v));
 		v->code = (uint16_t)e->code;
-		strncpy(v->text, e->msg, sizeof(v->text) - 1);
+		snprintf(v->text, sizeof(v->text), "%s", e->msg);
 	}
 	wire_w_init(&out, buf, sizeof(buf));
 	msg_put_CHK_VERDICT(&out, v);
@@ -88,11 +89,11 @@ work_send_manifest(struct checker_work *w, struct ipc_msg *m,
 		    manifest_verify_state(jm->manifest);
 
 		r.verify_state = (uint8_t)v->state;
-		strncpy(r.upid, v->upid, sizeof(r.upid) - 1);
+		snprintf(r.upid, sizeof(r.upid), "%.*s", IPC_UPID_MAX, v->upid);
 	} else {
 		r.out_len = 0;
 		r.code = (uint16_t)e->code;
-		strncpy(r.text, e->msg, sizeof(r.text) - 1);
+		snprintf(r.text, sizeof(r.text), "%s", e->msg);
 	}
 	wire_w_init(&out, buf, sizeof(buf));
 	msg_put_CHK_MANIFESTED(&out, &r);
