@@ -7,7 +7,9 @@ libformat_a_SOURCES = \
 	common/format/blob.c \
 	common/format/blob.h \
 	common/format/catalog.h \
+	common/format/chunker.c \
 	common/format/chunker.h \
+	common/format/crypt.c \
 	common/format/crypt.h \
 	common/format/digest.c \
 	common/format/digest.h \
@@ -18,11 +20,16 @@ libformat_a_SOURCES = \
 	common/format/index.c \
 	common/format/index.h \
 	common/format/index_int.h \
+	common/format/keyfile.c \
 	common/format/keyfile.h \
 	common/format/le.h \
+	common/format/manifest.c \
 	common/format/manifest.h \
+	common/format/manifest_client.c \
+	common/format/manifest_int.h \
 	common/format/names.c \
 	common/format/names.h \
+	common/format/prune.c \
 	common/format/prune.h \
 	common/format/pxar.h \
 	common/format/snapshot.c \

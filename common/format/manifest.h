@@ -12,7 +12,7 @@
 #include "common/format/snapshot.h"
 #include "common/format/upid.h"
 
-#define MANIFEST_JSON_MAX (16u << 20)
+#define MANIFEST_JSON_MAX (1u << 20)
 #define MANIFEST_FILES_MAX 4096
 #define MANIFEST_DEPTH_MAX 32
 #define MANIFEST_NOTES_MAX (64u << 10)
@@ -98,8 +98,7 @@ bool manifest_strip_server_members(struct manifest *m);
 int manifest_add_file(struct manifest *m, const char *name,
     enum crypt_mode mode, uint64_t size, const struct digest *csum,
     struct err *e);
-int manifest_set_key_fingerprint(struct manifest *m, const struct crypt *c,
-    struct err *e);
+void manifest_set_key_fingerprint(struct manifest *m, const struct crypt *c);
 int manifest_sign(struct manifest *m, const struct crypt *c, struct err *e);
 /* Unsigned is accepted; a wrong signature or another key's is ERR_CRYPTO. */
 int manifest_check_signature(const struct manifest *m, const struct crypt *c,
