@@ -5,7 +5,7 @@ noinst_LIBRARIES += libvalidator.a libchecker.a
 libchecker_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 libchecker_a_SOURCES = \
 	validator/checker_work.c validator/checker_work.h \
-	validator/judge.h
+	validator/judge.c validator/judge.h
 
 
 libvalidator_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
