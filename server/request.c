@@ -78,6 +78,7 @@ request_free(struct request *req)
 	params_fini(&req->params);
 	io_close(&req->res.fd);
 	free(req->res.body);
+	free(req->res.location);
 	free(req->target);
 	free(req);
 }
@@ -195,6 +196,8 @@ request_start(struct request *req, const struct route *route)
 	}
 	if (raw || req->body_ended)
 		request_run(req);
+	if (req->ops->started != NULL)
+		req->ops->started(req);
 	if (!raw || req->replied)
 		return;
 	/* What came while the transport was still asking who it is. */

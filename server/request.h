@@ -56,6 +56,8 @@ enum request_header {
 struct request_ops {
 	/* req->res is complete and the request is the transport's again. */
 	void (*respond)(struct request *req);
+	/* From inside request_start(): the body may come now.  May be NULL. */
+	void (*started)(struct request *req);
 };
 
 /* Where the body of a raw route goes.  NULL: thrown away. */
@@ -67,7 +69,7 @@ struct request_sink {
 struct response {
 	int status;
 	const char *content_type; /* static, NULL: none */
-	const char *cookie;       /* Set-Cookie, static, NULL: none */
+	char *location;           /* of a redirect; NULL: none */
 	char *body;               /* NULL: none, or from fd */
 	int fd;                   /* -1: none */
 	uint64_t off;             /* bytes given by response_read() so far */

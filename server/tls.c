@@ -29,6 +29,7 @@
 #include "server/tls_int.h"
 
 #define TLS_RECORD_HANDSHAKE 0x16
+#define TLS_FINISH_MS 60000 /* for the client to take our last bytes */
 #define TLS_LINGER_MS 2000
 
 enum tls_state {
@@ -316,6 +317,7 @@ tls_conn_finish(struct tls_conn *c)
 	if (c->state != TLS_STATE_OPEN)
 		return;
 	c->state = TLS_STATE_FINISHING;
+	tls_set_deadline(c, TLS_FINISH_MS);
 	event_del(c->readable);
 	event_active(c->writable, EV_WRITE, 0);
 }
@@ -494,7 +496,8 @@ tls_on_deadline(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	c->busy++;
-	if (c->state == TLS_STATE_LINGERING) {
+	if (c->state == TLS_STATE_LINGERING ||
+	    c->state == TLS_STATE_FINISHING) {
 		tls_close(c, NULL);
 	} else {
 		err_set(&e, ERR_TIMEOUT, "no TLS handshake in time");
