@@ -27,6 +27,7 @@
 #define IPC_PEER_MAX 64
 #define IPC_UPID_MAX 768
 #define IPC_BULK_MAX 57344
+#define IPC_TYPE_ANY 0xffu
 #define IPC_PASSWORD_MAX 1024
 
 /* ---- WV, worker to validator ---- */
