@@ -15,8 +15,9 @@ include tests/admin/local.mk
 endif
 
 dist_check_SCRIPTS += tests/check-layers.sh
-dist_noinst_SCRIPTS += tests/check-format.sh
-EXTRA_DIST += tests/setup.sh .ci/run
+dist_noinst_SCRIPTS += tests/check-format.sh tests/instance
+EXTRA_DIST += tests/setup.sh .ci/run tests/process/pytest.ini \
+	tests/process/instance.py
 
 TESTS = $(check_PROGRAMS) $(dist_check_SCRIPTS)
 TEST_EXTENSIONS = .sh
