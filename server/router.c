@@ -135,19 +135,18 @@ router_find(const struct route *routes, size_t n, enum request_method method,
 			return NULL;
 		return &routes[i];
 	}
-	router_not_found(path, skip, e);
+	router_not_found(path, e);
 	return NULL;
 }
 
 int
-router_not_found(const struct router_path *path, unsigned int skip,
-    struct err *e)
+router_not_found(const struct router_path *path, struct err *e)
 {
 	struct sbuf text;
 	unsigned int i;
 
 	sbuf_init(&text, ERR_MSG_MAX - 32);
-	for (i = skip; i < path->count; i++) {
+	for (i = 0; i < path->count; i++) {
 		sbuf_add_char(&text, '/');
 		sbuf_add_str(&text, path->component[i]);
 	}

@@ -51,7 +51,6 @@ const struct route *router_find(const struct route *routes, size_t n,
     enum request_method method, const struct router_path *path,
     unsigned int skip, struct params *params, struct err *e);
 /* ERR_NO_PATH: "Path '/x/y' not found." */
-int router_not_found(const struct router_path *path, unsigned int skip,
-    struct err *e);
+int router_not_found(const struct router_path *path, struct err *e);
 
 #endif
