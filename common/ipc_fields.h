@@ -216,7 +216,8 @@
 #define MSG_CALL_RECORDS(F) \
 	F(u64, size, 0) \
 	F(u64, n0, 0) \
-	F(u64, n1, 0)
+	F(u64, n1, 0) \
+	F(u64, n2, 0)
 
 /* ---- WA, worker to auth ---- */
 

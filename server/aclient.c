@@ -212,7 +212,8 @@ aclient_on_reply(struct aclient *a, struct ipc_msg *m,
 #define ACLIENT_REPLY(NAME, name)                                          \
 	static int aclient_on_##name(void *ctx, struct ipc_msg *m)         \
 	{                                                                  \
-		struct aclient_reply r = {.type = MSG_ID_##NAME};          \
+		struct aclient_reply r = {.type = MSG_ID_##NAME,           \
+		    .fd = m->nfds > 0 ? m->fds[0] : -1};                   \
 		int rv;                                                    \
                                                                            \
 		if (msg_get_##NAME(&m->body, &r.name) == -1)               \

@@ -30,6 +30,7 @@ struct aclient_reply {
 		struct msg_GRANT grant;
 		struct msg_ACCESS_REPLY access_reply;
 	};
+	int fd; /* of access_reply: a memory file; else -1 */
 };
 
 /* r is NULL if the request failed (e says why), else e is NULL. */

@@ -5,6 +5,8 @@
  */
 #include "config.h"
 
+#include <sys/mman.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,13 +50,15 @@ api_identity(struct request *req)
 {
 	struct api *api = req->app;
 	struct json *data = json_new_object();
+	struct digest_ctx *ctx = digest_ctx_new();
 	struct digest digest;
 	const char *chain;
 	size_t len;
 
 	chain = aclient_chain(api->auth, &len);
-	digest_of(&digest, chain, len);
-	json_set_str(data, "pbs-instance-id", STR_HEX(digest.bytes, 16));
+	digest_of(ctx, chain, len, &digest);
+	digest_ctx_free(ctx);
+	json_set_str(data, "pbs-instance-id", STR_HEX(digest.b, 16));
 	request_reply_json(req, data);
 }
 
@@ -99,7 +103,7 @@ api_login(struct request *req)
 {
 	struct api *api = req->app;
 	const char *password = params_str(&req->params, "password", "");
-	struct msg_LOGIN m = { 0 };
+	struct msg_LOGIN m = {0};
 
 	api_copy(m.user, sizeof(m.user),
 	    params_str(&req->params, "username", ""));
@@ -125,13 +129,20 @@ static void
 access_call_done(void *arg, const struct aclient_reply *r, const struct err *e)
 {
 	struct request *req = arg;
-	struct json *data;
-	struct err bad = { 0 };
+	struct json *data = NULL;
+	struct err bad = {0};
+	void *map;
+	int ok;
 
 	if (access_done(req, r, e))
 		return;
-	data = json_parse((const char *)r->access_reply.json,
-	    r->access_reply.json_len, JSON_DEPTH_DEFAULT, &bad);
+	map = api_map(r->fd, r->access_reply.size, &ok);
+	if (map != NULL) {
+		data = json_parse(map, r->access_reply.size, JSON_DEPTH_DEFAULT,
+		    &bad);
+		munmap(map, r->access_reply.size);
+	} else
+		err_set(&bad, ERR_PROTO, "cannot read the answer");
 	if (data == NULL)
 		request_reply_err(req, &bad);
 	else
@@ -144,14 +155,13 @@ access_call(struct request *req, const struct msg_ACCESS_CALL *m)
 	struct api *api = req->app;
 
 	req->cancel = access_cancel;
-	req->state =
-	    aclient_access_call(api->auth, m, access_call_done, req);
+	req->state = aclient_access_call(api->auth, m, access_call_done, req);
 }
 
 void
 api_domains(struct request *req)
 {
-	struct msg_ACCESS_CALL m = { .op = ACCESS_DOMAINS };
+	struct msg_ACCESS_CALL m = {.op = ACCESS_DOMAINS};
 
 	access_call(req, &m);
 }
@@ -159,7 +169,7 @@ api_domains(struct request *req)
 void
 api_roles(struct request *req)
 {
-	struct msg_ACCESS_CALL m = { .op = ACCESS_ROLES };
+	struct msg_ACCESS_CALL m = {.op = ACCESS_ROLES};
 
 	access_call(req, &m);
 }
@@ -167,7 +177,7 @@ api_roles(struct request *req)
 void
 api_users(struct request *req)
 {
-	struct msg_ACCESS_CALL m = { .op = ACCESS_USERS };
+	struct msg_ACCESS_CALL m = {.op = ACCESS_USERS};
 
 	if (params_bool(&req->params, "include_tokens", 0))
 		m.flags = ACCESS_F_TOKENS;
@@ -177,7 +187,7 @@ api_users(struct request *req)
 void
 api_permissions(struct request *req)
 {
-	struct msg_ACCESS_CALL m = { .op = ACCESS_PERMISSIONS };
+	struct msg_ACCESS_CALL m = {.op = ACCESS_PERMISSIONS};
 	const char *path = params_str(&req->params, "path", "");
 
 	if (strlen(path) >= sizeof(m.path)) { /* characters may be longer */
@@ -193,7 +203,7 @@ api_permissions(struct request *req)
 void
 api_password(struct request *req)
 {
-	struct msg_ACCESS_CALL m = { .op = ACCESS_PASSWORD };
+	struct msg_ACCESS_CALL m = {.op = ACCESS_PASSWORD};
 	const char *password = params_str(&req->params, "password", "");
 
 	api_copy(m.auth_id, sizeof(m.auth_id),

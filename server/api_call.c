@@ -96,15 +96,32 @@ api_reply(struct request *req, const struct api_answer *a)
 		request_reply_json(req, data);
 }
 
+void *
+api_map(int fd, uint64_t size, int *ok_out)
+{
+	void *map;
+
+	*ok_out = 1;
+	if (size == 0)
+		return NULL;
+	map = size <= API_RECORDS_MAX
+	    ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0)
+	    : MAP_FAILED;
+	if (map != MAP_FAILED)
+		return map;
+	*ok_out = 0;
+	return NULL;
+}
+
 static void
 api_reply_records(struct request *req, const struct msg_CALL_RECORDS *m, int fd)
 {
 	struct api_answer a = {.n0 = m->n0, .n1 = m->n1, .text = ""};
-	void *map = NULL;
+	void *map;
+	int ok;
 
-	if (m->size > 0 && m->size <= API_RECORDS_MAX)
-		map = mmap(NULL, m->size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (m->size > 0 && (map == NULL || map == MAP_FAILED)) {
+	map = api_map(fd, m->size, &ok);
+	if (!ok) {
 		api_running_free(req);
 		request_reply_text(req, 500, "cannot read the answer");
 		return;

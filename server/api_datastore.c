@@ -5,6 +5,8 @@
  */
 #include "config.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/err.h"
@@ -83,8 +85,8 @@ gc_status(struct request *req, const struct api_answer *a, struct err *e)
 	(void)req;
 	if (a->recs_len == 0)
 		return json_new_object();
-	data = json_parse(
-	    (const char *)a->recs, a->recs_len, JSON_DEPTH_DEFAULT, e);
+	data = json_parse((const char *)a->recs, a->recs_len,
+	    JSON_DEPTH_DEFAULT, e);
 	return data;
 }
 
@@ -211,8 +213,8 @@ api_ns_delete(struct request *req)
 	struct api_call c;
 
 	if (*params_str(&req->params, "ns", "") == '\0') {
-		request_reply_text(
-		    req, 400, "Cannot create/delete root namespace!");
+		request_reply_text(req, 400,
+		    "Cannot create/delete root namespace!");
 		return;
 	}
 	api_call_init(&c, req, CALL_NS_DELETE, NULL);
@@ -292,7 +294,7 @@ set_notes(struct request *req, enum call_op op)
 {
 	const char *notes = params_str(&req->params, "notes", "");
 	struct api_call c;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	api_call_init(&c, req, op, NULL);
 	c.data_fd = io_memfd_data("notes", notes, strlen(notes), &e);

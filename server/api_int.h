@@ -50,6 +50,10 @@ void api_call_init(struct api_call *c, struct request *req, enum call_op op,
 /* Starts it; c is copied, data_fd taken.  The reply comes from the loop. */
 void api_call_start(struct request *req, const struct api_call *c);
 
+/* A memory file of a sibling, to be read; NULL if it is empty or cannot be
+ * mapped (then *ok_out is 0).  munmap() is the caller's. */
+void *api_map(int fd, uint64_t size, int *ok_out);
+
 /* One of the request's parameters, which the schema made fit. */
 void api_copy(char *dst, size_t size, const char *value);
 

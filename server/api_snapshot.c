@@ -147,7 +147,7 @@ log_upload_end(struct request *req)
 {
 	struct log_upload *up = req->state;
 	struct api_call c;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	api_call_init(&c, req, CALL_LOG_UPLOAD, NULL);
 	if (log_upload_check(up, &e) == 0)
@@ -163,8 +163,8 @@ void
 api_upload_log(struct request *req)
 {
 	static const struct request_sink sink = {
-		.data = log_upload_data,
-		.end = log_upload_end,
+	    .data = log_upload_data,
+	    .end = log_upload_end,
 	};
 
 	req->state = xcalloc(1, sizeof(struct log_upload));

@@ -90,8 +90,7 @@ api_task_log(struct request *req)
 	task_call_init(&c, req, CALL_TASK_LOG, task_log);
 	c.envelope = 1;
 	c.msg.n0 = (uint64_t)params_int(&req->params, "start", 0);
-	c.msg.n1 =
-	    (uint64_t)params_int(&req->params, "limit", TASK_LOG_LINES);
+	c.msg.n1 = (uint64_t)params_int(&req->params, "limit", TASK_LOG_LINES);
 	api_call_start(req, &c);
 }
 

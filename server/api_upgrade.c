@@ -83,8 +83,8 @@ upgrade_granted(void *arg, const struct aclient_reply *r, const struct err *e)
 	}
 	up->msg.grant = r->grant.grant;
 	up->msg.grant_len = r->grant.grant_len;
-	up->opening = session_open(
-	    api->base, api->validator, &up->msg, upgrade_opened, req);
+	up->opening = session_open(api->base, api->validator, &up->msg,
+	    upgrade_opened, req);
 }
 
 /* The snapshot that the parameters name. */
@@ -109,11 +109,11 @@ upgrade_fill(struct msg_SESSION_OPEN *m, const struct request *req)
 }
 
 static void
-upgrade(struct request *req, enum session_kind kind,
-    enum grant_purpose purpose, const char *protocol)
+upgrade(struct request *req, enum session_kind kind, enum grant_purpose purpose,
+    const char *protocol)
 {
 	const char *wanted = req->headers[HEADER_UPGRADE];
-	struct msg_GRANT_GET m = { .purpose = (uint8_t)purpose };
+	struct msg_GRANT_GET m = {.purpose = (uint8_t)purpose};
 	struct api *api = req->app;
 	struct api_upgrading *up;
 
