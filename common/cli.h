@@ -67,9 +67,9 @@ enum cli_exit {
 };
 
 /*
- * The whole of main(): help, version, parsing into values (zeroed before),
- * the command, its error on stderr.  Returns the exit code.  Options and
- * arguments may stand in any order; "--" ends the options.
+ * The whole of main(): help, version, parsing into values (zeroed by the
+ * caller), the command, its error on stderr.  Returns the exit code.  Options
+ * and arguments may stand in any order; "--" ends the options.
  */
 int cli_main(const struct cli_program *p, int argc, char **argv, void *values);
 
@@ -81,5 +81,11 @@ int cli_parse(const struct cli_program *p, int argc, char **argv, void *values,
 void cli_help(FILE *f, const struct cli_program *p,
     const struct cli_command *cmd); /* NULL: of the program */
 int cli_exit_code(const struct err *e);
+
+/* For cli.c and cli_help.c: whether a word is in a list with blanks. */
+int cli_list_has(const char *list, const char *word);
+/* Whether a command takes an option. */
+int cli_takes(const struct cli_program *p, const struct cli_command *cmd,
+    const struct cli_opt *o);
 
 #endif

@@ -10,6 +10,10 @@ libcommon_a_SOURCES += \
 	common/grant.c common/grant.h common/grant_key.c common/grant_seen.c \
 	common/privs.c common/privs.h common/privs.def
 
+libcommon_a_SOURCES += \
+	common/cli.c common/cli.h common/cli_help.c \
+	common/prompt.c common/prompt.h common/table.c common/table.h
+
 # Link lines, so that each program names only what it may use.
 COMMON_LIBS = libcommon.a $(EVENT_LIBS) $(SECCOMP_LIBS) $(CONFUSE_LIBS) \
 	$(SYSTEMD_LIBS) $(JSON_LIBS) $(CRYPTO_LIBS)
