@@ -1,20 +1,35 @@
 # server/: the master, and the worker that serves one connection.
+# libserver.a has what both programs share with tests; thin mains stand apart.
 noinst_LIBRARIES += libserver.a
-libserver_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS) \
-	$(NGHTTP2_CFLAGS)
+libserver_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
 libserver_a_SOURCES = \
+	server/aclient.c server/aclient.h \
+	server/api.c server/api.h server/api_int.h server/routes.def \
+	server/api_access.c \
+	server/api_call.c \
+	server/api_datastore.c \
+	server/api_params.c \
+	server/api_snapshot.c \
+	server/api_task.c \
+	server/api_upgrade.c \
 	server/err_ssl.c server/err_ssl.h \
+	server/http1.c server/http1.h \
+	server/http1_parser.c server/http1_parser.h \
+	server/identity.c server/identity.h \
+	server/options.c server/options.h \
 	server/param_formats.c \
 	server/params.c server/params.h \
+	server/render.c server/render.h server/render_int.h \
+	server/render_tasks.c \
 	server/request.c server/request.h \
 	server/router.c server/router.h \
-	server/session.h \
+	server/session_http.h \
 	server/signer.c server/signer.h \
 	server/tls.c server/tls.h server/tls_int.h \
 	server/tls_ctx.c \
-	server/vclient.h
+	server/worker.c server/worker.h
 
-SERVER_LIBS = libserver.a $(FORMAT_LIBS) $(COMMON_LIBS) $(NGHTTP2_LIBS) \
+SERVER_LIBS = libserver.a libserverconf.a $(FORMAT_LIBS) $(COMMON_LIBS) \
 	$(HTTP_PARSER_LIBS) $(SSL_LIBS)
-# server: see HACKING.md
+
 include server/session.mk

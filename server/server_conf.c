@@ -18,6 +18,14 @@
 		.def = (deflt), .flags = (opt_flags), .doc = (text), \
 	}
 
+#define NUM(opt, kind, member, deflt, lowest, highest, text)         \
+	{                                                            \
+		.name = (opt), .type = (kind),                       \
+		.offset = offsetof(struct server_conf, member),      \
+		.def = (deflt), .min = (lowest), .max = (highest),   \
+		.flags = CONF_F_RELOAD, .doc = (text),               \
+	}
+
 const struct conf_opt server_conf_opts[] = {
     OPT("listen", CONF_LIST, listen, "{ \"[::]:8007\" }", 0,
 	"Addresses and ports to listen on."),
@@ -39,6 +47,18 @@ const struct conf_opt server_conf_opts[] = {
 	"Private key (PEM) of that certificate: RSA, EC or Ed25519."),
     OPT("client-ca", CONF_STR, client_ca, NULL, CONF_F_RELOAD,
 	"Authorities (PEM) of client certificates. If given, a client without such a certificate cannot connect."),
+    NUM("spare-workers", CONF_UINT, spare_workers, "4", 1, 1024,
+	"Workers that wait for a connection."),
+    NUM("max-workers", CONF_UINT, max_workers, "1024", 1, 65536,
+	"Connections at a time, all clients together."),
+    NUM("max-connections-per-address", CONF_UINT, max_per_address, "256", 1, 65536,
+	"Connections at a time from one address (of IPv6: one /64 network)."),
+    NUM("handshake-timeout", CONF_DURATION, handshake_ms, "10s", 100, 600000,
+	"Time for a client's TLS handshake."),
+    NUM("drain-timeout", CONF_DURATION, drain_ms, "1h", 0, 0,
+	"How long running sessions may go on when the server is stopped."),
+    OPT("require-sandbox", CONF_BOOL, require_sandbox, "no", 0,
+	"Do not start on a kernel without Landlock."),
     {.name = NULL},
 };
 

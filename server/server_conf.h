@@ -22,6 +22,12 @@ struct server_conf {
 	char *tls_certificate; /* PEM, the leaf first; "": our own */
 	char *tls_key;         /* PEM; "": our own */
 	char *client_ca;       /* PEM; "": clients need no certificate */
+	uint64_t spare_workers;
+	uint64_t max_workers;
+	uint64_t max_per_address;
+	uint64_t handshake_ms;
+	uint64_t drain_ms;
+	int require_sandbox;
 };
 
 extern const struct conf_opt server_conf_opts[];

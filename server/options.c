@@ -1,0 +1,65 @@
+/*
+ * The command line of the server's programs.  Runs first in each of them, as
+ * whoever started it; the arguments are the operator's or the master's.
+ */
+#include "config.h"
+
+#include "server/options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/proc.h"
+#include "server/server_conf.h"
+
+static void
+options_usage(FILE *f, const char *program, const char *purpose)
+{
+	fprintf(f,
+	    "usage: %s [-dfhV] [-c FILE]\n"
+	    "%s\n\n"
+	    "  -c FILE  configuration (%s)\n"
+	    "  -d       log more\n"
+	    "  -f       log to stderr\n"
+	    "  -h       this text\n"
+	    "  -V       version\n",
+	    program, purpose, SERVER_CONF_DEFAULT);
+}
+
+void
+server_options_parse(struct server_options *o, int argc, char **argv,
+    const char *program, const char *purpose)
+{
+	int c;
+
+	memset(o, 0, sizeof(*o));
+	o->conf_path = SERVER_CONF_DEFAULT;
+	while ((c = getopt(argc, argv, "c:dfhV")) != -1) {
+		switch (c) {
+		case 'c':
+			o->conf_path = optarg;
+			break;
+		case 'd':
+			o->debug = 1;
+			break;
+		case 'f':
+			o->foreground = 1;
+			break;
+		case 'h':
+			options_usage(stdout, program, purpose);
+			exit(0);
+		case 'V':
+			printf("%s %s\n", program, PACKAGE_VERSION);
+			exit(0);
+		default:
+			options_usage(stderr, program, purpose);
+			exit(PROC_EXIT_USAGE);
+		}
+	}
+	if (optind != argc) {
+		options_usage(stderr, program, purpose);
+		exit(PROC_EXIT_USAGE);
+	}
+}
