@@ -4,7 +4,18 @@ libcommon_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(CRYPTO_CFLAGS) \
 	$(JSON_CFLAGS) $(LMDB_CFLAGS) $(SECCOMP_CFLAGS) $(CONFUSE_CFLAGS) \
 	$(SYSTEMD_CFLAGS)
 libcommon_a_SOURCES = \
-	common/err.c common/err.h common/err_codes.def
+	common/err.c common/err.h common/err_codes.def \
+	common/fields.h common/ipc_fields.h common/ipc_msgs.def \
+	common/call_ops.def \
+	common/io.c common/io.h \
+	common/log.c common/log.h \
+	common/mem.c common/mem.h \
+	common/msg.c common/msg.h common/msg_rows.h \
+	common/path.c common/path.h \
+	common/sbuf.c common/sbuf.h \
+	common/str.c common/str.h \
+	common/token_bucket.c common/token_bucket.h \
+	common/wire.h
 
 libcommon_a_SOURCES += \
 	common/grant.c common/grant.h common/grant_key.c common/grant_seen.c \
