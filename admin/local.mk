@@ -1,1 +1,12 @@
-# admin: see HACKING.md
+# admin/: holdfast-admin, the operator's command.
+noinst_LIBRARIES += libadmin.a
+libadmin_a_CPPFLAGS = $(AM_CPPFLAGS)
+libadmin_a_SOURCES = \
+	admin/admin.h admin/commands.def admin/options.def \
+	admin/ctl.c admin/ctl.h admin/show.c admin/show.h \
+	admin/layout.c admin/layout.h \
+	admin/cmd_datastore.c admin/cmd_session.c admin/cmd_status.c
+
+EXTRA_PROGRAMS = holdfast-admin
+holdfast_admin_SOURCES = admin/main.c
+holdfast_admin_LDADD = libadmin.a libformat.a $(COMMON_LIBS)

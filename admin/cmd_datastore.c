@@ -1,0 +1,280 @@
+/*
+ * holdfast-admin datastore: makes datastores and tells the validator.  A
+ * datastore is configured by one file, datastores.d/NAME.conf, which is
+ * written and removed whole.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "admin/admin.h"
+#include "admin/layout.h"
+#include "admin/show.h"
+#include "common/err.h"
+#include "common/format/names.h"
+#include "common/io.h"
+#include "common/json.h"
+#include "common/mem.h"
+#include "common/proc.h"
+#include "common/sbuf.h"
+
+#define CONF_MODE 0644
+#define CONF_FOLDER_MODE 0755
+#define CONF_FILE_MAX 65536
+#define OWNER_DEFAULT "holdfast-validator"
+#define VALIDATOR_UNIT "holdfast-validator.service"
+
+static const struct table_col cols[] = {
+    {"name", "name", TABLE_STR},
+    {"state", "state", TABLE_STR},
+    {"total", "total", TABLE_SIZE},
+    {"used", "used", TABLE_SIZE},
+    {"avail", "available", TABLE_SIZE},
+    {"sessions", "sessions", TABLE_INT},
+    {"path", "path", TABLE_STR},
+    {"comment", "comment", TABLE_STR},
+    {"reason", "reason", TABLE_STR},
+    {NULL, NULL, TABLE_STR},
+};
+
+int
+admin_datastore_list(void *values, int nargs, char **args, struct err *e)
+{
+	(void)nargs;
+	(void)args;
+	return admin_show_list(values, CTL_VALIDATOR, "datastore-list", NULL,
+	    "datastores", cols, e);
+}
+
+int
+admin_datastore_clear(void *values, int nargs, char **args, struct err *e)
+{
+	struct ctl_args *a = ctl_args_new();
+
+	(void)nargs;
+	ctl_arg(a, "name", args[0]);
+	return admin_do(values, CTL_VALIDATOR, "datastore-clear", a, e);
+}
+
+/* Single quotes, since libconfuse expands variables in double ones. */
+static int
+put_setting(struct sbuf *b, const char *key, const char *value, struct err *e)
+{
+	const char *c;
+
+	sbuf_add_fmt(b, "\t%s = '", key);
+	for (c = value; *c != '\0'; c++) {
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			return err_set(e, ERR_PARAM,
+			    "%s must not contain control characters", key);
+		if (*c == '\'' || *c == '\\')
+			sbuf_add_char(b, '\\');
+		sbuf_add_char(b, *c);
+	}
+	sbuf_add_str(b, "'\n");
+	return 0;
+}
+
+static int
+make_conf(struct sbuf *b, const char *name, const char *path,
+    const char *comment, struct err *e)
+{
+	sbuf_add_fmt(b, "datastore '%s' {\n", name);
+	if (put_setting(b, "path", path, e) == -1)
+		return -1;
+	if (comment != NULL && put_setting(b, "comment", comment, e) == -1)
+		return -1;
+	sbuf_add_str(b, "}\n");
+	if (b->overflow)
+		return err_set(e, ERR_LIMIT, "path or comment is too long");
+	return 0;
+}
+
+/* The folder datastores.d, made if need be. */
+static int
+open_conf_folder(const struct admin_opts *o, struct err *e)
+{
+	const char *dir = o->config_dir != NULL ? o->config_dir : SYSCONFDIR;
+	char *path = xasprintf("%s/datastores.d", dir);
+	int fd = -1;
+
+	if (mkdir(path, CONF_FOLDER_MODE) == -1 && errno != EEXIST)
+		err_errno(e, errno, "cannot make %s", path);
+	else
+		fd = io_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, e);
+	free(path);
+	return fd;
+}
+
+static int
+find_owner(const struct admin_opts *o, uid_t *uid, gid_t *gid, struct err *e)
+{
+	const char *name = o->owner;
+
+	if (name == NULL && geteuid() != 0) {
+		*uid = geteuid();
+		*gid = getegid();
+		return 0;
+	}
+	return proc_user(name != NULL ? name : OWNER_DEFAULT, uid, gid, e);
+}
+
+static void
+show_progress(int percent)
+{
+	fprintf(stderr, "\rmaking folders: %d%%%s", percent,
+	    percent == 100 ? "\n" : "");
+}
+
+static int
+run_systemctl(struct err *e)
+{
+	char *argv[] = {"systemctl", "try-restart", VALIDATOR_UNIT, NULL};
+	struct proc_spawn s = {.path = "/usr/bin/systemctl", .argv = argv};
+	int status;
+	pid_t pid = proc_spawn(&s, e);
+
+	if (pid == -1)
+		return -1;
+	while (waitpid(pid, &status, 0) == -1)
+		if (errno != EINTR)
+			return err_errno(e, errno, "cannot wait for systemctl");
+	if (status != 0)
+		return err_set(e, ERR_SYS, "systemctl failed");
+	return 0;
+}
+
+/*
+ * The validator opens its datastores when it starts (its sandbox is fixed
+ * then).  One that systemd runs is restarted here, which no running backup
+ * notices; any other one by whoever runs it.
+ */
+static int
+restart_validator(const struct admin_opts *o, struct err *e)
+{
+	struct json *reply = NULL;
+
+	if (o->no_restart)
+		return 0;
+	if (ctl_call(o->run_dir, CTL_VALIDATOR, "status", NULL, &reply, NULL) ==
+	    -1)
+		return 0;
+	json_free(&reply);
+	if (o->run_dir == NULL && access("/run/systemd/system", F_OK) == 0) {
+		if (run_systemctl(e) == -1)
+			return err_wrap(e, "cannot restart the validator");
+		return 0;
+	}
+	fputs("Restart holdfast-validator for this to take effect.\n", stderr);
+	return 0;
+}
+
+static int
+create(const struct admin_opts *o, int confs, const char *name,
+    const char *path, struct err *e)
+{
+	char *file = xasprintf("%s.conf", name);
+	struct sbuf b;
+	uid_t uid;
+	gid_t gid;
+	int rv = -1;
+
+	sbuf_init(&b, CONF_FILE_MAX);
+	if (make_conf(&b, name, path, o->comment, e) == -1 ||
+	    find_owner(o, &uid, &gid, e) == -1)
+		goto out;
+	if (faccessat(confs, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+		err_set(e, ERR_EXISTS, "datastore '%s' exists already", name);
+		goto out;
+	}
+	if (layout_create(path, uid, gid,
+		isatty(STDERR_FILENO) ? show_progress : NULL, e) == -1)
+		goto out;
+	rv = io_write_file_atomic(confs, file, b.data, b.len, CONF_MODE,
+	    IO_F_FSYNC | IO_F_NOREPLACE, e);
+out:
+	sbuf_fini(&b);
+	free(file);
+	return rv;
+}
+
+int
+admin_datastore_create(void *values, int nargs, char **args, struct err *e)
+{
+	const struct admin_opts *o = values;
+	int confs, rv;
+
+	(void)nargs;
+	if (!datastore_name_valid(args[0]))
+		return err_set(e, ERR_PARAM,
+		    "'%s' is not a name for a datastore: 3 to 32 letters, "
+		    "digits, '_', '-' or '.'",
+		    args[0]);
+	confs = open_conf_folder(o, e);
+	if (confs == -1)
+		return -1;
+	rv = create(o, confs, args[0], args[1], e);
+	io_close(&confs);
+	return rv == -1 ? -1 : restart_validator(o, e);
+}
+
+/* Refuses while the validator has sessions open on it. */
+static int
+is_unused(const struct admin_opts *o, const char *name, struct err *e)
+{
+	struct json *reply = NULL;
+	const struct json *list, *d;
+	const char *dname;
+	uint64_t n;
+	size_t i;
+	int rv = 0;
+
+	if (ctl_call(o->run_dir, CTL_VALIDATOR, "datastore-list", NULL, &reply,
+		NULL) == -1)
+		return 0;
+	list = json_get_array(reply, "datastores", NULL);
+	for (i = 0; rv == 0 && list != NULL && i < json_len(list); i++) {
+		d = json_at(list, i);
+		dname = json_get_str(d, "name", NULL);
+		if (dname != NULL && strcmp(dname, name) == 0 &&
+		    json_get_u64(d, "sessions", 1, UINT64_MAX, &n, NULL) == 0)
+			rv = err_set(e, ERR_LOCKED,
+			    "datastore '%s' is in use: see 'session list'",
+			    name);
+	}
+	json_free(&reply);
+	return rv;
+}
+
+int
+admin_datastore_remove(void *values, int nargs, char **args, struct err *e)
+{
+	const struct admin_opts *o = values;
+	char *file;
+	int confs, rv = 0;
+
+	(void)nargs;
+	if (!datastore_name_valid(args[0]))
+		return err_set(e, ERR_PARAM, "no such datastore '%s'", args[0]);
+	if (is_unused(o, args[0], e) == -1)
+		return -1;
+	confs = open_conf_folder(o, e);
+	if (confs == -1)
+		return -1;
+	file = xasprintf("%s.conf", args[0]);
+	if (unlinkat(confs, file, 0) == -1)
+		rv = errno == ENOENT
+		    ? err_set(e, ERR_NOT_FOUND, "no such datastore '%s'",
+			  args[0])
+		    : err_errno(e, errno, "cannot remove %s", file);
+	free(file);
+	io_close(&confs);
+	return rv == -1 ? -1 : restart_validator(o, e);
+}
