@@ -61,7 +61,7 @@ int judge_blob(struct judge *j, const uint8_t *data, size_t len,
 int judge_manifest_import(struct judge *j, const uint8_t *data, size_t len,
     const struct backup_snapshot *snapshot, struct judge_manifest *out,
     struct err *e);
-/* At finish: adds the upload statistics. */
+/* At finish: adds the upload statistics.  snapshot NULL: any. */
 int judge_manifest_finish(struct judge *j, const uint8_t *data, size_t len,
     const struct backup_snapshot *snapshot, const struct manifest_stats *stats,
     struct judge_manifest *out, struct err *e);

@@ -344,6 +344,8 @@ manifest_set_verify_state(struct manifest *m, enum verify_state state,
 	if (state == VERIFY_STATE_NONE) {
 		json_del(m->unprotected, "verify_state");
 	} else {
+		if (state != VERIFY_STATE_OK && state != VERIFY_STATE_FAILED)
+			return err_set(e, ERR_PARAM, "unknown verify state");
 		/* Readers ignore a state whose UPID does not parse. */
 		if (upid_parse(&u, upid, e) < 0)
 			return -1;
