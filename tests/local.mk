@@ -17,7 +17,8 @@ endif
 dist_check_SCRIPTS += tests/check-layers.sh
 dist_noinst_SCRIPTS += tests/check-format.sh tests/instance
 EXTRA_DIST += tests/setup.sh .ci/run tests/process/pytest.ini \
-	tests/process/instance.py
+	tests/process/instance.py tests/process/conftest.py \
+	tests/process/pbs.py tests/process/store.py
 
 TESTS = $(check_PROGRAMS) $(dist_check_SCRIPTS)
 TEST_EXTENSIONS = .sh

@@ -1,0 +1,177 @@
+"""Fixtures of the process tests.
+
+A module that needs an instance with other options than the defaults sets
+INSTANCE = {'store_options': {...}, 'validator_options': {...}} at its top.
+"""
+
+import itertools
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+import instance as instance_module  # noqa: E402
+import pbs  # noqa: E402
+import store as store_module  # noqa: E402
+
+# Snapshots of one test never collide: each gets a later time.
+TIMES = itertools.count(1700000000)
+GROUPS = itertools.count(1)
+
+
+def make_folder():
+    """A folder that the system users can reach, unlike pytest's own."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix='holdfast-test-'))
+    if os.getuid() == 0:
+        path.chmod(0o755)
+    return path
+
+
+def show_logs(inst):
+    for path in sorted(inst.log.glob('*.log')):
+        print(f'==== {path.name}')
+        print(path.read_text(errors='replace')[-20000:])
+
+
+class TestInstance(instance_module.Instance):
+    """An instance with what tests want on top."""
+    __test__ = False
+
+    def connect(self, fingerprint=True):
+        return pbs.Connection('127.0.0.1', self.port,
+                              self.fingerprint if fingerprint else None)
+
+    def login(self, user=None, password=None):
+        """A logged-in connection; by default of the first user."""
+        conn = self.connect()
+        conn.login(user or instance_module.USER,
+                   password or self.state['password'])
+        return conn
+
+    def login2(self):
+        return self.login(instance_module.USER2, self.state['password2'])
+
+    def token(self):
+        conn = self.connect()
+        env = self.env()
+        conn.use_token(env['PBS_TOKEN'], env['PBS_TOKEN_SECRET'])
+        return conn
+
+    @property
+    def store_name(self):
+        return self.state['datastores'][0]
+
+    def store(self, name=None):
+        return store_module.Store(self.stores / (name or self.store_name))
+
+    def backup(self, snapshot, conn=None, **more):
+        """An open backup session."""
+        return (conn or self.login()).backup(self.store_name, snapshot,
+                                             **more)
+
+    def reader(self, snapshot, conn=None, **more):
+        return (conn or self.login()).reader(self.store_name, snapshot,
+                                             **more)
+
+    def client(self, *args, env=None, check=True, **more):
+        """Runs the holdfast client; returns the finished process."""
+        r = subprocess.run(
+            [instance_module.find_build() / 'holdfast', *map(str, args)],
+            env={'PATH': os.environ['PATH'], 'HOME': str(self.dir),
+                 'TZ': 'UTC', **self.env(), **(env or {})},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=300, **more)
+        if check and r.returncode != 0:
+            raise AssertionError(f'holdfast {args}: exit {r.returncode}\n'
+                                 f'{r.stdout}\n{r.stderr}')
+        return r
+
+    def task_log(self, upid):
+        """The lines of a task's log."""
+        return [line['t'] for line in
+                self.admin_json('task', 'log', upid)]
+
+
+def start(**options):
+    inst = TestInstance(make_folder())
+    inst.start(**options)
+    return inst
+
+
+@pytest.fixture(scope='module')
+def instance(request):
+    """A private instance for the tests of one module."""
+    inst = start(**getattr(request.module, 'INSTANCE', {}))
+    failed = request.session.testsfailed
+    yield inst
+    if request.session.testsfailed > failed:
+        show_logs(inst)
+    try:
+        inst.stop()
+        check_store(inst)
+    finally:
+        shutil.rmtree(inst.dir, ignore_errors=True)
+
+
+def check_store(inst):
+    """An external checker of the on-disk format, if the environment names
+    one: HOLDFAST_CHECK_STORE is a command that takes a datastore's path."""
+    command = os.environ.get('HOLDFAST_CHECK_STORE')
+    if not command:
+        return
+    for name in inst.state['datastores']:
+        r = subprocess.run([*command.split(), inst.stores / name],
+                           capture_output=True, text=True)
+        assert r.returncode == 0, r.stdout + r.stderr
+
+
+@pytest.fixture
+def fresh_instance():
+    """Starts instances of the test's own: fresh_instance(**options)."""
+    started = []
+
+    def make(**options):
+        started.append(start(**options))
+        return started[-1]
+    yield make
+    for inst in started:
+        inst.remove()
+
+
+@pytest.fixture
+def store(instance):
+    return instance.store()
+
+
+@pytest.fixture
+def snapshot():
+    """snapshot(): one of a new group; snapshot(old): a later one of its
+    group."""
+    def make(old=None, kind='host'):
+        if old:
+            return old[0], old[1], next(TIMES)
+        return kind, f'g{next(GROUPS)}', next(TIMES)
+    return make
+
+
+@pytest.fixture
+def folder():
+    path = make_folder()
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def image():
+    """image(chunks, seed): that many chunks of random bytes."""
+    def make(chunks, seed=0, tail=0):
+        rng = random.Random(seed)
+        return rng.randbytes(chunks * pbs.CHUNK + tail)
+    return make
