@@ -7,7 +7,11 @@ libcommon_a_SOURCES = \
 	common/err.c common/err.h common/err_codes.def \
 	common/fields.h common/ipc_fields.h common/ipc_msgs.def \
 	common/call_ops.def \
+	common/arena.c common/arena.h \
+	common/digest_map.c common/digest_map.h \
 	common/io.c common/io.h \
+	common/ipc.c common/ipc.h common/ipc_int.h common/ipc_packet.c \
+	common/ipc_socket.c \
 	common/log.c common/log.h \
 	common/mem.c common/mem.h \
 	common/msg.c common/msg.h common/msg_rows.h \
