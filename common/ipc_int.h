@@ -58,7 +58,8 @@ int ipc_packet_send(int fd, const void *data, size_t len, const int *fds,
 int ipc_packet_check(const struct ipc_proto *proto, uint8_t role,
     uint32_t state, const uint8_t *buf, size_t len, int nfds, struct ipc_msg *m,
     const struct ipc_row **row_out, struct err *e);
-void ipc_packet_header(uint8_t hdr[IPC_HDR_LEN], const struct ipc_proto *proto,
+/* hdr: IPC_HDR_LEN bytes. */
+void ipc_packet_header(uint8_t *hdr, const struct ipc_proto *proto,
     uint16_t type, uint32_t body_len, uint64_t session, uint64_t seq);
 
 #endif

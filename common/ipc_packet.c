@@ -148,8 +148,8 @@ ipc_row_get(const struct ipc_proto *proto, uint16_t id)
 }
 
 void
-ipc_packet_header(uint8_t hdr[IPC_HDR_LEN], const struct ipc_proto *proto,
-    uint16_t type, uint32_t body_len, uint64_t session, uint64_t seq)
+ipc_packet_header(uint8_t *hdr, const struct ipc_proto *proto, uint16_t type,
+    uint32_t body_len, uint64_t session, uint64_t seq)
 {
 	struct wire_w w;
 

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -178,10 +179,10 @@ static inline void
 wire_w_uint(struct wire_w *w, uint64_t v, size_t len)
 {
 	uint8_t *p = wire_w_room(w, len);
-	size_t i;
 
-	for (i = 0; p != NULL && i < len; i++)
-		p[i] = (uint8_t)(v >> (8 * i));
+	v = htole64(v);
+	if (p != NULL)
+		memcpy(p, &v, len);
 }
 
 static inline void
