@@ -151,16 +151,16 @@ void
 ipc_packet_header(uint8_t *hdr, const struct ipc_proto *proto, uint16_t type,
     uint32_t body_len, uint64_t session, uint64_t seq)
 {
-	struct wire_w w;
+	/* In the order of ipc.h; flags are 0. */
+	uint64_t words[IPC_HDR_LEN / 8] = {
+	    htole64((uint64_t)type << 48 | (uint64_t)proto->version << 32 |
+		IPC_MAGIC),
+	    htole64(body_len),
+	    htole64(session),
+	    htole64(seq),
+	};
 
-	wire_w_init(&w, hdr, IPC_HDR_LEN);
-	wire_w_u32(&w, IPC_MAGIC);
-	wire_w_u16(&w, proto->version);
-	wire_w_u16(&w, type);
-	wire_w_u32(&w, body_len);
-	wire_w_u32(&w, 0);
-	wire_w_u64(&w, session);
-	wire_w_u64(&w, seq);
+	memcpy(hdr, words, IPC_HDR_LEN);
 }
 
 int
