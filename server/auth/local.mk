@@ -1,6 +1,36 @@
 # server/auth: accounts, passwords, tickets, tokens, rights, grants, signing.
 # libserverconf.a: server.conf, for the master, the workers and auth.
-noinst_LIBRARIES += libserverconf.a
+noinst_LIBRARIES += libserverconf.a libauth.a
 libserverconf_a_SOURCES = server/server_conf.c server/server_conf.h
 
-EXTRA_DIST += server/auth/access_ops.def server/auth/access.h
+libauth_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(CRYPTO_CFLAGS)
+libauth_a_SOURCES = \
+	server/auth/access.c server/auth/access.h server/auth/access_ops.def \
+	server/auth/accounts.c server/auth/accounts.h \
+	server/auth/accounts_acl.c server/auth/accounts_int.h \
+	server/auth/acl.c server/auth/acl.h \
+	server/auth/auth.h \
+	server/auth/auth_init.c server/auth/auth_init.h \
+	server/auth/control.c server/auth/control.h \
+	server/auth/control_args.c server/auth/control_cmds.def \
+	server/auth/control_rights.c \
+	server/auth/control_users.c \
+	server/auth/guess_delay.c server/auth/guess_delay.h \
+	server/auth/hasher.c server/auth/hasher.h \
+	server/auth/login.c \
+	server/auth/password_rules.c \
+	server/auth/reply.c \
+	server/auth/rights.c \
+	server/auth/secrets.c server/auth/secrets.h \
+	server/auth/ticket.c server/auth/ticket.h \
+	server/auth/tls_identity.c server/auth/tls_identity.h \
+	server/auth/tls_message.c server/auth/tls_message.h \
+	server/auth/tls_selfsigned.c \
+	server/auth/token_secret.c server/auth/token_secret.h \
+	server/auth/transfer.c \
+	server/auth/view.c \
+	server/auth/worker_peer.c server/auth/worker_peer.h
+
+# libserver.a only for server/err_ssl.c.
+AUTH_LIBS = libauth.a libserverconf.a libserver.a $(FORMAT_LIBS) \
+	$(COMMON_LIBS) $(LMDB_LIBS)
