@@ -6,7 +6,10 @@ libformat_a_SOURCES = \
 	common/format/auth_id.h \
 	common/format/blob.c \
 	common/format/blob.h \
+	common/format/catalog.c \
 	common/format/catalog.h \
+	common/format/catalog_int.h \
+	common/format/catalog_writer.c \
 	common/format/chunker.c \
 	common/format/chunker.h \
 	common/format/crypt.c \
@@ -31,7 +34,10 @@ libformat_a_SOURCES = \
 	common/format/names.h \
 	common/format/prune.c \
 	common/format/prune.h \
+	common/format/pxar.c \
 	common/format/pxar.h \
+	common/format/pxar_dir.c \
+	common/format/pxar_int.h \
 	common/format/snapshot.c \
 	common/format/snapshot.h \
 	common/format/upid.c \

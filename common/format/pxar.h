@@ -50,8 +50,8 @@ struct pxar_entry {
 	uint64_t content_pos;  /* files: of the content, or of the PAYLOAD
 				  header in the payload stream */
 	uint64_t link_pos;     /* hard links: of the target's FILENAME */
-	uint64_t major;
-	uint64_t minor;
+	uint64_t dev_major;
+	uint64_t dev_minor;
 	char name[PXAR_NAME_MAX + 1];   /* "" for the root */
 	char target[PXAR_NAME_MAX + 1]; /* links */
 };
