@@ -18,7 +18,8 @@ libcommon_a_SOURCES = \
 	common/mem.c common/mem.h \
 	common/msg.c common/msg.h common/msg_rows.h \
 	common/path.c common/path.h \
-	common/sandbox.h common/sandbox_int.h common/sandbox_profiles.c \
+	common/sandbox.c common/sandbox.h common/sandbox_int.h \
+	common/sandbox_landlock.c common/sandbox_profiles.c \
 	common/sbuf.c common/sbuf.h \
 	common/str.c common/str.h \
 	common/token_bucket.c common/token_bucket.h \

@@ -1,6 +1,7 @@
 #ifndef COMMON_SANDBOX_INT_H
 #define COMMON_SANDBOX_INT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/sandbox.h"
@@ -32,5 +33,9 @@ struct sandbox_profile_def {
 extern const struct sandbox_profile_def sandbox_profiles[SANDBOX_PROFILE_COUNT];
 /* Calls that kill unless a set of the profile names them. */
 extern const char *const sandbox_deadly[];
+
+/* sandbox_landlock.c; the kernel has Landlock. */
+int sandbox_landlock_enter(const struct sandbox_path *paths, size_t npaths,
+    struct err *e);
 
 #endif
