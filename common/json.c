@@ -120,9 +120,10 @@ has_escaped_nul(const char *s, size_t len)
 	return 0;
 }
 
-/* json-c clamps integers that do not fit; longer than 19 digits may not. */
+/* Outside of strings: integers that do not fit, which json-c clamps, and the
+ * single quotes that it takes for double ones. */
 static int
-has_huge_integer(const char *s, size_t len)
+has_leniency(const char *s, size_t len)
 {
 	size_t i, start;
 	uint64_t v;
@@ -140,6 +141,8 @@ has_huge_integer(const char *s, size_t len)
 			in_string = 1;
 			continue;
 		}
+		if (s[i] == '\'')
+			return 1;
 		if (s[i] < '0' || s[i] > '9')
 			continue;
 		start = i;
@@ -213,7 +216,7 @@ json_parse(const char *buf, size_t len, int depth, struct err *e)
 	if (depth <= 0 || depth > JSON_DEPTH_MAX)
 		depth = JSON_DEPTH_MAX;
 	if (len == 0 || len > INT32_MAX || memchr(buf, '\0', len) != NULL ||
-	    has_escaped_nul(buf, len) || has_huge_integer(buf, len)) {
+	    has_escaped_nul(buf, len) || has_leniency(buf, len)) {
 		err_set(e, ERR_INVALID, "not acceptable as JSON");
 		return NULL;
 	}

@@ -1,0 +1,437 @@
+/*
+ * Configuration files over libconfuse, which only this file knows.  The files
+ * are the operator's; errors name file, line and option, so that they can be
+ * mended without reading code.
+ */
+#include "config.h"
+
+#include "common/conf.h"
+
+#include <confuse.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "common/mem.h"
+#include "common/str.h"
+
+/* All values are read as text and converted here, so that every type has one
+ * spelling and one kind of error. */
+struct loader {
+	struct err *e;
+	int failed;
+};
+
+/* libconfuse's error callback has no argument; parsing is not reentrant. */
+static struct loader *current;
+
+static void __attribute__((format(printf, 2, 0)))
+on_error(cfg_t *cfg, const char *fmt, va_list ap)
+{
+	char text[400];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	if (current == NULL || current->failed)
+		return;
+	current->failed = 1;
+	err_set(current->e, ERR_INVALID, "%s:%d: %s",
+	    cfg != NULL && cfg->filename != NULL ? cfg->filename : "?",
+	    cfg != NULL ? cfg->line : 0, text);
+}
+
+static size_t
+count_opts(const struct conf_opt *opts)
+{
+	size_t n = 0;
+
+	while (opts[n].name != NULL)
+		n++;
+	return n;
+}
+
+/* The table in libconfuse's terms; freed by free_cfg_opts(). */
+static cfg_opt_t *
+make_cfg_opts(const struct conf_opt *opts, int top)
+{
+	size_t n = count_opts(opts), i;
+	cfg_opt_t *out = xcalloc(n + 2, sizeof(*out));
+	cfg_opt_t include[] = {CFG_FUNC("include", &cfg_include), CFG_END()};
+	cfg_opt_t end[] = {CFG_END()};
+
+	for (i = 0; i < n; i++) {
+		cfg_opt_t one[] = {CFG_STR(opts[i].name, NULL, CFGF_NODEFAULT)};
+
+		if (opts[i].type == CONF_LIST) {
+			cfg_opt_t list[] = {
+			    CFG_STR_LIST(opts[i].name, NULL, CFGF_NODEFAULT)};
+			one[0] = list[0];
+		} else if (opts[i].type == CONF_SECTION) {
+			cfg_opt_t sec[] = {
+			    CFG_SEC(opts[i].name, make_cfg_opts(opts[i].sub, 0),
+				CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES)};
+			one[0] = sec[0];
+		}
+		out[i] = one[0];
+	}
+	if (top)
+		out[n++] = include[0];
+	out[n] = end[0];
+	return out;
+}
+
+static void
+free_cfg_opts(cfg_opt_t *cfg_opts, const struct conf_opt *opts)
+{
+	size_t i;
+
+	for (i = 0; opts[i].name != NULL; i++)
+		if (opts[i].type == CONF_SECTION)
+			free_cfg_opts(cfg_opts[i].subopts, opts[i].sub);
+	free(cfg_opts);
+}
+
+/* --- values ------------------------------------------------------------- */
+
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+/* Digits, then one of the units; without a unit the first one's. */
+static int
+number_with_unit(const char *s, const struct unit *units, uint64_t *out)
+{
+	size_t digits = strspn(s, "0123456789");
+	uint64_t v;
+
+	if (str_to_u64_mem(s, digits, 0, UINT64_MAX, &v) == -1)
+		return -1;
+	s += digits;
+	for (; units->name != NULL; units++)
+		if (strcmp(units->name, s) == 0)
+			return __builtin_mul_overflow(v, units->factor, out)
+			    ? -1
+			    : 0;
+	return -1;
+}
+
+int
+conf_to_size(const char *s, uint64_t *out)
+{
+	static const struct unit units[] = {
+	    {"", 1},
+	    {"K", UINT64_C(1) << 10},
+	    {"M", UINT64_C(1) << 20},
+	    {"G", UINT64_C(1) << 30},
+	    {"T", UINT64_C(1) << 40},
+	    {NULL, 0},
+	};
+
+	return number_with_unit(s, units, out);
+}
+
+int
+conf_to_duration_ms(const char *s, uint64_t *out)
+{
+	static const struct unit units[] = {
+	    {"", 1000},
+	    {"ms", 1},
+	    {"s", 1000},
+	    {"m", 60 * 1000},
+	    {"h", 3600 * 1000},
+	    {"d", 86400 * 1000},
+	    {NULL, 0},
+	};
+
+	return number_with_unit(s, units, out);
+}
+
+int
+conf_to_bool(const char *s, int *out)
+{
+	static const char *const words[][2] = {{"no", "yes"}, {"false", "true"},
+	    {"off", "on"}};
+	size_t i;
+	int v;
+
+	for (i = 0; i < sizeof(words) / sizeof(*words); i++)
+		for (v = 0; v < 2; v++)
+			if (strcmp(s, words[i][v]) == 0) {
+				*out = v;
+				return 0;
+			}
+	return -1;
+}
+
+/* Position of s among the words of choices, or -1. */
+static int
+choice_of(const char *choices, const char *s)
+{
+	size_t len;
+	int i;
+
+	for (i = 0; *choices != '\0'; i++) {
+		len = strcspn(choices, " ");
+		if (strlen(s) == len && strncmp(s, choices, len) == 0)
+			return i;
+		choices += len;
+		choices += strspn(choices, " ");
+	}
+	return -1;
+}
+
+static void *
+place_of(const struct conf_opt *o, void *dst)
+{
+	return (char *)dst + o->offset;
+}
+
+static int
+set_number(const struct conf_opt *o, const char *text, uint64_t *out,
+    struct err *e)
+{
+	uint64_t v = 0;
+	int rv;
+
+	if (o->type == CONF_SIZE)
+		rv = conf_to_size(text, &v);
+	else if (o->type == CONF_DURATION)
+		rv = conf_to_duration_ms(text, &v);
+	else
+		rv = str_to_u64(text, 0, UINT64_MAX, &v);
+	if (rv == -1)
+		return err_set(e, ERR_INVALID, "\"%s\" is not a %s", text,
+		    o->type == CONF_SIZE           ? "size (64K, 64M, 2G)"
+			: o->type == CONF_DURATION ? "time (500ms, 60s, 2h)"
+						   : "number");
+	if (v < o->min || (o->max != 0 && v > o->max))
+		return err_set(e, ERR_INVALID,
+		    "%s is out of range (%llu to %llu)", text,
+		    (unsigned long long)o->min, (unsigned long long)o->max);
+	*out = v;
+	return 0;
+}
+
+/* One value of a scalar option, from its text. */
+static int
+set_scalar(const struct conf_opt *o, const char *text, void *dst, struct err *e)
+{
+	int v;
+
+	if (o->check != NULL && o->check(text, e) == -1)
+		return -1;
+	switch (o->type) {
+	case CONF_STR:
+		free(*(char **)place_of(o, dst));
+		*(char **)place_of(o, dst) = xstrdup(text);
+		return 0;
+	case CONF_UINT:
+	case CONF_SIZE:
+	case CONF_DURATION:
+		return set_number(o, text, place_of(o, dst), e);
+	case CONF_BOOL:
+		if (conf_to_bool(text, place_of(o, dst)) == -1)
+			return err_set(e, ERR_INVALID,
+			    "\"%s\" is neither yes nor no", text);
+		return 0;
+	case CONF_ENUM:
+		v = choice_of(o->choices, text);
+		if (v == -1)
+			return err_set(e, ERR_INVALID, "\"%s\" is none of: %s",
+			    text, o->choices);
+		*(int *)place_of(o, dst) = v;
+		return 0;
+	case CONF_LIST:
+	case CONF_SECTION:
+		break;
+	}
+	return err_set(e, ERR_INTERNAL, "not a scalar");
+}
+
+static int
+list_add(const struct conf_opt *o, const char *text, void *dst, struct err *e)
+{
+	struct conf_list *l = place_of(o, dst);
+
+	if (o->check != NULL && o->check(text, e) == -1)
+		return -1;
+	l->v = xreallocarray(l->v, l->n + 1, sizeof(*l->v));
+	l->v[l->n++] = xstrdup(text);
+	return 0;
+}
+
+static int
+set_default(const struct conf_opt *o, void *dst, struct err *e)
+{
+	if (o->type == CONF_SECTION)
+		return 0;
+	if (o->type == CONF_LIST)
+		return o->def != NULL && *o->def != '\0'
+		    ? list_add(o, o->def, dst, e)
+		    : 0;
+	if (o->def != NULL)
+		return set_scalar(o, o->def, dst, e);
+	if (o->type == CONF_STR)
+		*(char **)place_of(o, dst) = xstrdup("");
+	return 0;
+}
+
+/* --- from libconfuse ---------------------------------------------------- */
+
+static int convert(cfg_t *cfg, const struct conf_opt *opts, void *dst,
+    struct err *e);
+
+static int
+convert_sections(cfg_t *cfg, const struct conf_opt *o, void *dst, struct err *e)
+{
+	struct conf_sections *s = place_of(o, dst);
+	unsigned int n = cfg_size(cfg, o->name), i;
+	char *one;
+	cfg_t *sec;
+
+	s->v = xcalloc(n, o->sub_size);
+	for (i = 0; i < n; i++) {
+		sec = cfg_getnsec(cfg, o->name, i);
+		one = (char *)s->v + i * o->sub_size;
+		s->n = i + 1;
+		*(char **)one = xstrdup(cfg_title(sec));
+		if (o->check != NULL && o->check(cfg_title(sec), e) == -1)
+			return err_wrap(e, "%s", o->name);
+		if (convert(sec, o->sub, one, e) == -1)
+			return err_wrap(e, "%s \"%s\"", o->name,
+			    cfg_title(sec));
+	}
+	return 0;
+}
+
+static int
+convert_option(cfg_t *cfg, const struct conf_opt *o, void *dst, struct err *e)
+{
+	unsigned int n = cfg_size(cfg, o->name), i;
+	const char *text;
+
+	if (o->type == CONF_SECTION)
+		return convert_sections(cfg, o, dst, e);
+	if (n == 0 || cfg_getnstr(cfg, o->name, 0) == NULL) {
+		if (o->flags & CONF_F_REQUIRED)
+			return err_set(e, ERR_INVALID, "is missing");
+		return set_default(o, dst, e);
+	}
+	for (i = 0; i < n; i++) {
+		text = cfg_getnstr(cfg, o->name, i);
+		if (o->type == CONF_LIST ? list_add(o, text, dst, e) == -1
+					 : set_scalar(o, text, dst, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+convert(cfg_t *cfg, const struct conf_opt *opts, void *dst, struct err *e)
+{
+	for (; opts->name != NULL; opts++) {
+		if (convert_option(cfg, opts, dst, e) == 0)
+			continue;
+		/* Sections wrapped their own. */
+		return opts->type == CONF_SECTION
+		    ? -1
+		    : err_wrap(e, "option \"%s\"", opts->name);
+	}
+	return 0;
+}
+
+static int
+load(const char *path, const char *text, const struct conf_opt *opts, void *dst,
+    size_t dst_size, struct err *e)
+{
+	struct loader loader = {.e = e};
+	cfg_opt_t *cfg_opts = make_cfg_opts(opts, 1);
+	cfg_t *cfg = cfg_init(cfg_opts, CFGF_NONE);
+	int rc, rv = -1;
+
+	memset(dst, 0, dst_size);
+	if (cfg == NULL) {
+		err_set(e, ERR_NOMEM, "out of memory for %s", path);
+		goto out;
+	}
+	cfg_set_error_function(cfg, on_error);
+	current = &loader;
+	errno = 0;
+	if (text != NULL) {
+		cfg->filename = strdup(path);
+		rc = cfg_parse_buf(cfg, text);
+	} else {
+		rc = cfg_parse(cfg, path);
+	}
+	current = NULL;
+	if (rc == CFG_FILE_ERROR) {
+		err_errno(e, errno, "read %s", path);
+		goto out;
+	}
+	if (rc != CFG_SUCCESS || loader.failed) {
+		if (!loader.failed)
+			err_set(e, ERR_INVALID, "%s: syntax error", path);
+		goto out;
+	}
+	if (convert(cfg, opts, dst, e) == -1) {
+		err_wrap(e, "%s", path);
+		conf_free(opts, dst, dst_size);
+		goto out;
+	}
+	rv = 0;
+out:
+	if (cfg != NULL)
+		cfg_free(cfg);
+	free_cfg_opts(cfg_opts, opts);
+	return rv;
+}
+
+int
+conf_load(const char *path, const struct conf_opt *opts, void *dst,
+    size_t dst_size, struct err *e)
+{
+	return load(path, NULL, opts, dst, dst_size, e);
+}
+
+int
+conf_parse(const char *text, const char *name, const struct conf_opt *opts,
+    void *dst, size_t dst_size, struct err *e)
+{
+	return load(name, text, opts, dst, dst_size, e);
+}
+
+static void
+free_values(const struct conf_opt *opts, void *dst)
+{
+	struct conf_sections *s;
+	struct conf_list *l;
+	size_t i;
+
+	for (; opts->name != NULL; opts++) {
+		if (opts->type == CONF_STR) {
+			free(*(char **)place_of(opts, dst));
+		} else if (opts->type == CONF_LIST) {
+			l = place_of(opts, dst);
+			for (i = 0; i < l->n; i++)
+				free(l->v[i]);
+			free(l->v);
+		} else if (opts->type == CONF_SECTION) {
+			s = place_of(opts, dst);
+			for (i = 0; i < s->n; i++) {
+				char *one = (char *)s->v + i * opts->sub_size;
+
+				free(*(char **)one);
+				free_values(opts->sub, one);
+			}
+			free(s->v);
+		}
+	}
+}
+
+void
+conf_free(const struct conf_opt *opts, void *dst, size_t dst_size)
+{
+	free_values(opts, dst);
+	memset(dst, 0, dst_size);
+}

@@ -1,0 +1,189 @@
+/*
+ * What is made from the option tables beside the values: samples, manual
+ * text, and what changed between two loads.
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/conf.h"
+
+static const void *
+place_of(const struct conf_opt *o, const void *conf)
+{
+	return (const char *)conf + o->offset;
+}
+
+static int
+lists_differ(const struct conf_list *a, const struct conf_list *b)
+{
+	size_t i;
+
+	if (a->n != b->n)
+		return 1;
+	for (i = 0; i < a->n; i++)
+		if (strcmp(a->v[i], b->v[i]) != 0)
+			return 1;
+	return 0;
+}
+
+static int
+sections_differ(const struct conf_opt *o, const struct conf_sections *a,
+    const struct conf_sections *b)
+{
+	const char *x, *y;
+	size_t i;
+
+	if (a->n != b->n)
+		return 1;
+	for (i = 0; i < a->n; i++) {
+		x = (const char *)a->v + i * o->sub_size;
+		y = (const char *)b->v + i * o->sub_size;
+		if (strcmp(*(char *const *)(const void *)x,
+			*(char *const *)(const void *)y) != 0 ||
+		    conf_changed(o->sub, x, y) != NULL)
+			return 1;
+	}
+	return 0;
+}
+
+static int
+values_differ(const struct conf_opt *o, const void *a, const void *b)
+{
+	a = place_of(o, a);
+	b = place_of(o, b);
+	switch (o->type) {
+	case CONF_STR:
+		return strcmp(*(char *const *)a, *(char *const *)b) != 0;
+	case CONF_UINT:
+	case CONF_SIZE:
+	case CONF_DURATION:
+		return *(const uint64_t *)a != *(const uint64_t *)b;
+	case CONF_BOOL:
+	case CONF_ENUM:
+		return *(const int *)a != *(const int *)b;
+	case CONF_LIST:
+		return lists_differ(a, b);
+	case CONF_SECTION:
+		return sections_differ(o, a, b);
+	}
+	return 0;
+}
+
+const char *
+conf_changed(const struct conf_opt *opts, const void *a, const void *b)
+{
+	for (; opts->name != NULL; opts++)
+		if (!(opts->flags & CONF_F_RELOAD) && values_differ(opts, a, b))
+			return opts->name;
+	return NULL;
+}
+
+static const char *
+type_text(const struct conf_opt *o)
+{
+	static const char *const text[] = {
+	    [CONF_STR] = "text",
+	    [CONF_UINT] = "number",
+	    [CONF_SIZE] = "size",
+	    [CONF_DURATION] = "time",
+	    [CONF_BOOL] = "yes or no",
+	    [CONF_LIST] = "list",
+	    [CONF_SECTION] = "section",
+	};
+
+	return o->type == CONF_ENUM ? o->choices : text[o->type];
+}
+
+/* The sentence in lines of a comment. */
+static void
+print_comment(FILE *f, const char *indent, const char *doc)
+{
+	size_t width, col = 0;
+
+	while (*doc != '\0') {
+		width = strcspn(doc, " ");
+		if (col == 0 || col + width + 1 > 72) {
+			fprintf(f, "%s%s#", col == 0 ? "" : "\n", indent);
+			col = 1;
+		}
+		fprintf(f, " %.*s", (int)width, doc);
+		col += width + 1;
+		doc += width;
+		doc += strspn(doc, " ");
+	}
+	fputc('\n', f);
+}
+
+static void
+print_options(FILE *f, const struct conf_opt *opts, const char *indent)
+{
+	const char *def;
+
+	for (; opts->name != NULL; opts++) {
+		if (opts->doc != NULL)
+			print_comment(f, indent, opts->doc);
+		if (opts->type == CONF_SECTION) {
+			fprintf(f, "#%s \"name\" {\n", opts->name);
+			print_options(f, opts->sub, "\t");
+			fprintf(f, "#}\n\n");
+			continue;
+		}
+		def = opts->def != NULL ? opts->def : "";
+		fprintf(f, "#%s%s = %s%s%s\n\n", indent, opts->name,
+		    opts->type == CONF_LIST ? "{\"" : "\"", def,
+		    opts->type == CONF_LIST ? "\"}" : "\"");
+	}
+}
+
+void
+conf_print_sample(FILE *f, const struct conf_opt *opts)
+{
+	print_options(f, opts, "");
+}
+
+/* Roff takes "-" for a hyphen and a leading dot or quote for a request. */
+static void
+print_roff(FILE *f, const char *s)
+{
+	if (*s == '.' || *s == '\'')
+		fputs("\\&", f);
+	for (; *s != '\0'; s++) {
+		if (*s == '-')
+			fputs("\\-", f);
+		else if (*s == '\\')
+			fputs("\\e", f);
+		else
+			fputc(*s, f);
+	}
+}
+
+void
+conf_print_man(FILE *f, const struct conf_opt *opts)
+{
+	for (; opts->name != NULL; opts++) {
+		fputs(".TP\n.B ", f);
+		print_roff(f, opts->name);
+		fputs("\n(", f);
+		print_roff(f, type_text(opts));
+		if (opts->flags & CONF_F_REQUIRED)
+			fputs(", required", f);
+		else if (opts->def != NULL && *opts->def != '\0') {
+			fputs("; default ", f);
+			print_roff(f, opts->def);
+		}
+		if (opts->flags & CONF_F_RELOAD)
+			fputs("; changed by a reload", f);
+		fputs(")\n", f);
+		if (opts->doc != NULL) {
+			print_roff(f, opts->doc);
+			fputc('\n', f);
+		}
+		if (opts->type != CONF_SECTION)
+			continue;
+		fputs(".RS\n", f);
+		conf_print_man(f, opts->sub);
+		fputs(".RE\n", f);
+	}
+}
