@@ -13,6 +13,7 @@ include tests/store/local.mk
 include tests/client/local.mk
 include tests/admin/local.mk
 endif
+include tests/fuzz/local.mk
 
 dist_check_SCRIPTS += tests/check-layers.sh
 dist_noinst_SCRIPTS += tests/check-format.sh tests/instance

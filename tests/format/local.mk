@@ -8,6 +8,8 @@ check_PROGRAMS += \
 	tests/format/test_crypt \
 	tests/format/test_digest \
 	tests/format/test_index \
+	tests/format/test_keyfile \
+	tests/format/test_manifest \
 	tests/format/test_names \
 	tests/format/test_prune \
 	tests/format/test_pxar \
@@ -35,6 +37,12 @@ tests_format_test_digest_LDADD = $(FORMAT_TEST_LIBS)
 tests_format_test_index_SOURCES = tests/format/test_index.c
 tests_format_test_index_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_format_test_index_LDADD = $(FORMAT_TEST_LIBS)
+tests_format_test_keyfile_SOURCES = tests/format/test_keyfile.c
+tests_format_test_keyfile_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_format_test_keyfile_LDADD = $(FORMAT_TEST_LIBS)
+tests_format_test_manifest_SOURCES = tests/format/test_manifest.c
+tests_format_test_manifest_CPPFLAGS = $(TEST_CPPFLAGS) $(CRYPTO_CFLAGS)
+tests_format_test_manifest_LDADD = $(FORMAT_TEST_LIBS)
 tests_format_test_names_SOURCES = tests/format/test_names.c
 tests_format_test_names_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_format_test_names_LDADD = $(FORMAT_TEST_LIBS)

@@ -1,0 +1,69 @@
+# Fuzz targets: fuzz_NAME.c, each with a corpus that make check replays with
+# the ordinary compiler (replay_NAME), and a libFuzzer program (fuzz_NAME) under
+# ./configure --enable-fuzzers CC=clang.
+FUZZ_FORMAT_LIBS = $(FORMAT_LIBS) $(COMMON_LIBS)
+LIBFUZZER_FLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+EXTRA_DIST += tests/fuzz/corpus
+
+check_PROGRAMS += \
+	tests/fuzz/replay_blob \
+	tests/fuzz/replay_catalog \
+	tests/fuzz/replay_index \
+	tests/fuzz/replay_keyfile \
+	tests/fuzz/replay_manifest \
+	tests/fuzz/replay_names \
+	tests/fuzz/replay_pxar \
+	tests/fuzz/replay_upid
+
+tests_fuzz_replay_blob_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_blob.c
+tests_fuzz_replay_blob_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_replay_catalog_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_catalog.c
+tests_fuzz_replay_catalog_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_replay_index_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_index.c
+tests_fuzz_replay_index_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_replay_keyfile_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_keyfile.c
+tests_fuzz_replay_keyfile_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_replay_manifest_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_manifest.c
+tests_fuzz_replay_manifest_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_replay_names_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_names.c
+tests_fuzz_replay_names_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_replay_pxar_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_pxar.c
+tests_fuzz_replay_pxar_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_replay_upid_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_upid.c
+tests_fuzz_replay_upid_LDADD = $(FUZZ_FORMAT_LIBS)
+
+if FUZZERS
+noinst_PROGRAMS += \
+	tests/fuzz/fuzz_blob \
+	tests/fuzz/fuzz_catalog \
+	tests/fuzz/fuzz_index \
+	tests/fuzz/fuzz_keyfile \
+	tests/fuzz/fuzz_manifest \
+	tests/fuzz/fuzz_names \
+	tests/fuzz/fuzz_pxar \
+	tests/fuzz/fuzz_upid
+tests_fuzz_fuzz_blob_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_blob.c
+tests_fuzz_fuzz_blob_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_fuzz_blob_LDFLAGS = $(LIBFUZZER_FLAGS)
+tests_fuzz_fuzz_catalog_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_catalog.c
+tests_fuzz_fuzz_catalog_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_fuzz_catalog_LDFLAGS = $(LIBFUZZER_FLAGS)
+tests_fuzz_fuzz_index_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_index.c
+tests_fuzz_fuzz_index_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_fuzz_index_LDFLAGS = $(LIBFUZZER_FLAGS)
+tests_fuzz_fuzz_keyfile_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_keyfile.c
+tests_fuzz_fuzz_keyfile_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_fuzz_keyfile_LDFLAGS = $(LIBFUZZER_FLAGS)
+tests_fuzz_fuzz_manifest_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_manifest.c
+tests_fuzz_fuzz_manifest_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_fuzz_manifest_LDFLAGS = $(LIBFUZZER_FLAGS)
+tests_fuzz_fuzz_names_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_names.c
+tests_fuzz_fuzz_names_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_fuzz_names_LDFLAGS = $(LIBFUZZER_FLAGS)
+tests_fuzz_fuzz_pxar_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_pxar.c
+tests_fuzz_fuzz_pxar_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_fuzz_pxar_LDFLAGS = $(LIBFUZZER_FLAGS)
+tests_fuzz_fuzz_upid_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_upid.c
+tests_fuzz_fuzz_upid_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_fuzz_upid_LDFLAGS = $(LIBFUZZER_FLAGS)
+endif
