@@ -19,6 +19,7 @@ libcommon_a_SOURCES = \
 	common/mem.c common/mem.h \
 	common/msg.c common/msg.h common/msg_rows.h \
 	common/path.c common/path.h \
+	common/proc.c common/proc.h common/proc_event.c common/proc_spawn.c \
 	common/sandbox.c common/sandbox.h common/sandbox_int.h \
 	common/sandbox_landlock.c common/sandbox_profiles.c \
 	common/sbuf.c common/sbuf.h \

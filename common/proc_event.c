@@ -1,0 +1,121 @@
+/*
+ * Signals and the parent's death as events of the one loop, and systemd's
+ * side of a service.  Runs in every process with a loop.
+ */
+#include "config.h"
+
+#include "common/proc.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <systemd/sd-daemon.h>
+
+#include "common/err.h"
+
+/* A process has one parent. */
+static struct {
+	void (*gone)(void *ctx);
+	void *ctx;
+} parent_watch;
+
+static void
+on_dead_pipe(int fd, short what, void *arg)
+{
+	struct event *ev = event_base_get_running_event(arg);
+	char buf[16];
+	ssize_t n;
+
+	(void)what;
+	n = read(fd, buf, sizeof(buf));
+	/* Nobody writes into it; what comes all the same means nothing. */
+	if (n > 0 || (n == -1 && (errno == EAGAIN || errno == EINTR)))
+		return;
+	if (ev != NULL)
+		event_del(ev);
+	parent_watch.gone(parent_watch.ctx);
+}
+
+struct event *
+proc_watch_parent(struct event_base *base, int fd, void (*gone)(void *ctx),
+    void *ctx, struct err *e)
+{
+	struct event *ev;
+
+	parent_watch.gone = gone;
+	parent_watch.ctx = ctx;
+	ev = event_new(base, fd, EV_READ | EV_PERSIST, on_dead_pipe, base);
+	if (ev == NULL || event_add(ev, NULL) == -1) {
+		if (ev != NULL)
+			event_free(ev);
+		err_set(e, ERR_SYS, "cannot watch the parent");
+		return NULL;
+	}
+	return ev;
+}
+
+void
+proc_signals_init(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+}
+
+struct event *
+proc_signal(struct event_base *base, int signo,
+    void (*cb)(int fd, short what, void *ctx), void *ctx, struct err *e)
+{
+	struct event *ev = evsignal_new(base, signo, cb, ctx);
+
+	if (ev == NULL || event_add(ev, NULL) == -1) {
+		if (ev != NULL)
+			event_free(ev);
+		err_set(e, ERR_SYS, "cannot watch signal %d", signo);
+		return NULL;
+	}
+	return ev;
+}
+
+void
+proc_notify(const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	sd_notify(0, text);
+}
+
+uint64_t
+proc_watchdog_ms(void)
+{
+	uint64_t usec = 0;
+
+	return sd_watchdog_enabled(0, &usec) > 0 ? usec / 2000 : 0;
+}
+
+int
+proc_listen_fd(const char *name)
+{
+	char **names = NULL;
+	int fd = -1, i, n;
+
+	n = sd_listen_fds_with_names(0, &names);
+	for (i = 0; i < n; i++) {
+		if (fd == -1 && strcmp(names[i], name) == 0 &&
+		    sd_is_socket(SD_LISTEN_FDS_START + i, AF_UNSPEC, 0, 1) > 0)
+			fd = SD_LISTEN_FDS_START + i;
+		free(names[i]);
+	}
+	free(names);
+	return fd;
+}
