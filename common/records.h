@@ -4,10 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/fields.h"
 #include "common/ipc_fields.h"
 
-struct wire_r;
-struct wire_w;
 
 /*
  * Records: listings that travel from the validator to a worker (CALL_RECORDS)

@@ -1,0 +1,120 @@
+#ifndef VALIDATOR_STORE_LAYOUT_H
+#define VALIDATOR_STORE_LAYOUT_H
+
+#include <sys/types.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/format/names.h"
+
+struct err;
+struct store_state;
+
+/*
+ * A datastore on disk (datastore-format 1).  The validator opens it once and
+ * holds its folders from then on: a store that is unmounted, or another one
+ * mounted over it, can never look like one whose chunks are gone.
+ *
+ * A struct store is shared by all threads of its pool.  Whatever takes one
+ * blocks on the disk, unless it says otherwise: store threads only.
+ */
+
+#define STORE_DIR ".holdfast"
+#define STORE_SESSIONS_DIR ".holdfast/sessions"
+#define STORE_CHUNKS_DIR ".chunks"
+#define STORE_PREFIXES 65536u
+
+#define STORE_BASE_MODE 0755   /* BASE, type, group, snapshot, namespace */
+#define STORE_CHUNKS_MODE 0750 /* .chunks and below */
+#define STORE_FILE_MODE 0644
+#define STORE_PRIVATE_MODE 0700 /* .holdfast and below */
+
+#define STORE_STRIPES 256 /* of the order between changes of a chunk */
+
+/* Open with store_open(); the fields are for reading in this folder. */
+struct store {
+	char name[DATASTORE_NAME_MAX + 1];
+	char *path;
+	int root_fd; /* O_RDONLY, as all of these */
+	int chunks_fd;
+	int sessions_fd;
+	int lock_fd;
+	dev_t dev; /* of BASE */
+	ino_t ino;
+	dev_t chunks_dev;
+	uint64_t reserve; /* bytes that uploads leave free */
+	struct store_state *state; /* owned */
+	pthread_mutex_t stripes[STORE_STRIPES];
+	pthread_mutex_t sync_lock; /* one syncfs at a time */
+	atomic_uint_fast64_t sync_tickets;
+	uint64_t sync_served; /* under sync_lock: below it all are durable */
+	atomic_uint_fast64_t space_checked_ms;
+	atomic_uint_fast64_t space_avail;
+};
+
+struct store_opts {
+	const char *name;
+	const char *path;
+	int state_fd;     /* STATE/validator, for store_state; lent */
+	uint64_t reserve; /* free-space reserve in bytes */
+};
+
+/* done of STORE_PREFIXES folders are there. */
+typedef void store_progress_fn(void *ctx, unsigned int done);
+
+/*
+ * Makes a datastore at an absolute path: BASE (if missing; an existing one may
+ * hold nothing but dot files and lost+found), .chunks with all its folders,
+ * .lock.  Owner is the caller's uid and gid unless uid is not -1.  Modes are
+ * exact whatever the umask.  What it made is removed again on failure.
+ */
+int store_create(const char *path, uid_t uid, gid_t gid,
+    store_progress_fn *progress, void *ctx, struct err *e);
+
+/*
+ * Opens a store that exists, makes .holdfast/sessions if needed, and takes
+ * the lock on .lock (ERR_LOCKED if another program has it: an original
+ * server, another validator).  *out belongs to the caller.
+ */
+int store_open(struct store **out, const struct store_opts *opts,
+    struct err *e);
+/* Releases the lock; clean: after store_sync(), nothing written since. */
+void store_close(struct store **s, bool clean);
+
+/* ERR_IO if the path no longer leads to the folder that is held. */
+int store_check_mounted(const struct store *s, struct err *e);
+
+struct store_usage {
+	uint64_t total;
+	uint64_t used;
+	uint64_t avail; /* for us, not for root */
+};
+int store_get_usage(const struct store *s, struct store_usage *out,
+    struct err *e);
+/* ERR_NOSPACE if len more bytes would go below the reserve.  Asks the file
+ * system once a second or so. */
+int store_check_space(struct store *s, uint64_t len, struct err *e);
+
+/*
+ * Removes a closed store with all its data (datastore-format 1.9): ns, ct, vm,
+ * host, .holdfast, .gc-status, then .chunks, .lock and BASE.  Anything else in
+ * BASE makes the last step fail with ERR_EXISTS.
+ */
+int store_destroy(const char *path, struct err *e);
+
+/*
+ * Durability.  Take a ticket once the data is written (any thread, never
+ * blocks); store_sync_wait() returns when a syncfs that began after that has
+ * succeeded, and one serves all that wait.  A failure poisons the store,
+ * durably, before it is reported (ERR_POISONED ever after).
+ */
+uint64_t store_sync_ticket(struct store *s);
+int store_sync_wait(struct store *s, uint64_t ticket, struct err *e);
+int store_sync(struct store *s, struct err *e);
+/* fsync of a folder or file of the store, with the same consequence. */
+int store_fsync(struct store *s, int fd, const char *what, struct err *e);
+
+#endif
