@@ -32,7 +32,7 @@ enum sandbox_profile {
 #define SANDBOX_WRITE                                                    \
 	0x2               /* write, make, rename, link and remove files, \
 			     folders and sockets */
-#define SANDBOX_EXEC 0x4  /* execute */
+#define SANDBOX_EXEC 0x4  /* read and execute files */
 #define SANDBOX_MAYBE 0x8 /* fine if the path is not there */
 
 struct sandbox_path {

@@ -37,6 +37,8 @@ struct ruleset_attr {
 	    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | \
 	    LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |   \
 	    LANDLOCK_ACCESS_FS_REFER | ACCESS_FS_TRUNCATE)
+/* The kernel opens what it executes for reading. */
+#define FS_EXEC (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE)
 /* The rights that a rule on something other than a folder may name. */
 #define FS_OF_FILES                                                  \
 	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | \
@@ -95,7 +97,7 @@ rule_add(int ruleset, const struct sandbox_path *p, uint64_t handled,
 	if (p->rights & SANDBOX_WRITE)
 		attr.allowed_access |= FS_WRITE;
 	if (p->rights & SANDBOX_EXEC)
-		attr.allowed_access |= LANDLOCK_ACCESS_FS_EXECUTE;
+		attr.allowed_access |= FS_EXEC;
 	attr.allowed_access &= handled;
 	if (!S_ISDIR(st.st_mode))
 		attr.allowed_access &= FS_OF_FILES;
