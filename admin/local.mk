@@ -7,6 +7,6 @@ libadmin_a_SOURCES = \
 	admin/layout.c admin/layout.h \
 	admin/cmd_datastore.c admin/cmd_session.c admin/cmd_status.c
 
-EXTRA_PROGRAMS = holdfast-admin
+sbin_PROGRAMS += holdfast-admin
 holdfast_admin_SOURCES = admin/main.c
 holdfast_admin_LDADD = libadmin.a libformat.a $(COMMON_LIBS)
