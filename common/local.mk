@@ -22,6 +22,8 @@ libcommon_a_SOURCES = \
 	common/proc.c common/proc.h common/proc_event.c common/proc_spawn.c \
 	common/sandbox.c common/sandbox.h common/sandbox_int.h \
 	common/sandbox_landlock.c common/sandbox_profiles.c \
+	common/records.c common/records.h common/records_gen.h \
+	common/record_kinds.def \
 	common/sbuf.c common/sbuf.h \
 	common/str.c common/str.h \
 	common/token_bucket.c common/token_bucket.h \

@@ -1,0 +1,11 @@
+# validator/store/: a datastore on disk, its threads, and the lock database.
+# The only code that touches a store.
+noinst_LIBRARIES += libstore.a
+libstore_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+libstore_a_SOURCES = \
+	validator/store/bitmap.c validator/store/bitmap.h \
+	validator/store/deposit_log.c validator/store/deposit_log.h \
+	validator/store/record_file.c validator/store/record_file.h \
+	validator/store/session_page.c validator/store/session_page.h
+
+STORE_LIBS = libstore.a $(LMDB_LIBS)
