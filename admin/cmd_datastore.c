@@ -160,10 +160,11 @@ static int
 restart_validator(const struct admin_opts *o, struct err *e)
 {
 	struct json *reply = NULL;
+	struct err why;
 
 	if (o->no_restart)
 		return 0;
-	if (ctl_call(o->run_dir, CTL_VALIDATOR, "status", NULL, &reply, NULL) ==
+	if (ctl_call(o->run_dir, CTL_VALIDATOR, "status", NULL, &reply, &why) ==
 	    -1)
 		return 0;
 	json_free(&reply);
@@ -232,12 +233,13 @@ is_unused(const struct admin_opts *o, const char *name, struct err *e)
 	struct json *reply = NULL;
 	const struct json *list, *d;
 	const char *dname;
+	struct err why;
 	uint64_t n;
 	size_t i;
 	int rv = 0;
 
 	if (ctl_call(o->run_dir, CTL_VALIDATOR, "datastore-list", NULL, &reply,
-		NULL) == -1)
+		&why) == -1)
 		return 0;
 	list = json_get_array(reply, "datastores", NULL);
 	for (i = 0; rv == 0 && list != NULL && i < json_len(list); i++) {
