@@ -41,7 +41,7 @@ deposit_log_get(int fd, uint32_t number, struct digest *d_out,
     uint32_t *size_out, struct err *e)
 {
 	uint8_t entry[DEPOSIT_ENTRY_LEN];
-	uint64_t count;
+	uint64_t count = 0;
 	struct wire_r r;
 
 	if (deposit_log_count(fd, &count, e) == -1)

@@ -5,7 +5,9 @@ libstore_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 libstore_a_SOURCES = \
 	validator/store/bitmap.c validator/store/bitmap.h \
 	validator/store/deposit_log.c validator/store/deposit_log.h \
+	validator/store/poison.c validator/store/poison.h \
 	validator/store/record_file.c validator/store/record_file.h \
-	validator/store/session_page.c validator/store/session_page.h
+	validator/store/session_page.c validator/store/session_page.h \
+	validator/store/threads.c validator/store/threads.h
 
 STORE_LIBS = libstore.a $(LMDB_LIBS)
