@@ -177,8 +177,7 @@ parse_text(const char *buf, size_t len, int depth, struct err *e)
 		return NULL;
 	}
 	json_tokener_set_flags(tok,
-	    JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS |
-		JSON_TOKENER_VALIDATE_UTF8);
+	    JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
 	o = json_tokener_parse_ex(tok, buf, (int)len);
 	why = json_tokener_get_error(tok);
 	/* A number at the end is complete only once something follows. */
@@ -215,8 +214,10 @@ json_parse(const char *buf, size_t len, int depth, struct err *e)
 
 	if (depth <= 0 || depth > JSON_DEPTH_MAX)
 		depth = JSON_DEPTH_MAX;
+	/* json-c's own check of UTF-8 takes overlong forms. */
 	if (len == 0 || len > INT32_MAX || memchr(buf, '\0', len) != NULL ||
-	    has_escaped_nul(buf, len) || has_leniency(buf, len)) {
+	    !str_is_utf8(buf, len) || has_escaped_nul(buf, len) ||
+	    has_leniency(buf, len)) {
 		err_set(e, ERR_INVALID, "not acceptable as JSON");
 		return NULL;
 	}
