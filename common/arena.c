@@ -9,9 +9,11 @@
 
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,12 +56,16 @@ int
 arena_map(struct arena *a, int fd, uint32_t max_blocks, int writable,
     struct err *e)
 {
+	struct statfs fs;
 	struct stat st;
 	int seals;
 
 	*a = (struct arena){.fd = fd, .writable = writable};
 	seals = fcntl(fd, F_GET_SEALS);
-	if (seals == -1 || fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
+	/* Of the sealable kinds only hugetlbfs is not tmpfs: its pages may be
+	 * missing at the first touch. */
+	if (seals == -1 || fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
+	    fstatfs(fd, &fs) == -1 || fs.f_type != TMPFS_MAGIC) {
 		err_set(e, ERR_PROTO, "arena is not a memory file");
 		goto fail;
 	}

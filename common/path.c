@@ -179,22 +179,22 @@ struct level {
 	char name[NAME_MAX + 1]; /* in the level above */
 };
 
-/* Opens a folder for emptying; on another device it is a mount point. */
+/* Opens a folder for emptying, unless something is mounted there (a bind
+ * mount has the device of its source, so st_dev would not tell). */
 static int
-level_open(struct level *l, int parent, const char *name, dev_t dev,
-    struct err *e)
+level_open(struct level *l, int parent, const char *name, struct err *e)
 {
-	struct stat st;
+	struct statx st;
 	int fd;
 
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | PATH_FLAGS);
 	if (fd == -1)
 		return err_errno(e, errno, "open folder \"%s\"", name);
-	if (fstat(fd, &st) == -1) {
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &st) == -1) {
 		err_errno(e, errno, "stat \"%s\"", name);
 		goto fail;
 	}
-	if (st.st_dev != dev) {
+	if (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) {
 		err_set(e, ERR_INVALID, "\"%s\" is a mount point", name);
 		goto fail;
 	}
@@ -223,7 +223,7 @@ remove_entry(int dir, const char *name, struct err *e)
 
 /* Empties stack[0]; its own folder is removed by the caller. */
 static int
-remove_levels(struct level *stack, dev_t dev, struct err *e)
+remove_levels(struct level *stack, struct err *e)
 {
 	size_t depth = 1;
 	struct dirent *d;
@@ -262,7 +262,7 @@ remove_levels(struct level *stack, dev_t dev, struct err *e)
 			err_set(e, ERR_LIMIT, "folders are nested too deep");
 			goto out;
 		}
-		if (level_open(&stack[depth], parent, d->d_name, dev, e) == -1)
+		if (level_open(&stack[depth], parent, d->d_name, e) == -1)
 			goto out;
 		depth++;
 	}
@@ -277,7 +277,6 @@ int
 path_remove_tree(int dirfd, const char *name, struct err *e)
 {
 	struct level stack[PATH_DEPTH_MAX];
-	struct stat st;
 	int kind;
 
 	if (!path_is_name(name))
@@ -286,11 +285,9 @@ path_remove_tree(int dirfd, const char *name, struct err *e)
 	kind = remove_entry(dirfd, name, e);
 	if (kind != 1)
 		return kind;
-	if (fstat(dirfd, &st) == -1)
-		return err_errno(e, errno, "stat the folder of \"%s\"", name);
-	if (level_open(&stack[0], dirfd, name, st.st_dev, e) == -1)
+	if (level_open(&stack[0], dirfd, name, e) == -1)
 		return err_wrap(e, "remove \"%s\"", name);
-	if (remove_levels(stack, st.st_dev, e) == -1)
+	if (remove_levels(stack, e) == -1)
 		return err_wrap(e, "remove \"%s\"", name);
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) == -1 && errno != ENOENT)
 		return err_errno(e, errno, "remove \"%s\"", name);

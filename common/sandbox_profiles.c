@@ -65,6 +65,7 @@ static const struct sandbox_call set_base[] = {
     ALLOW("fstat"),
     /* glibc's fstat() */
     ALLOW_IF("newfstatat", 3, AT_EMPTY_PATH, AT_EMPTY_PATH),
+    ALLOW("fstatfs"),
     ALLOW("ftruncate"),
     ALLOW("memfd_create"),
     ALLOW("dup"),
@@ -198,7 +199,6 @@ static const struct sandbox_call set_files[] = {
     ALLOW("newfstatat"),
     ALLOW("statx"),
     ALLOW("statfs"),
-    ALLOW("fstatfs"),
     ALLOW("access"),
     ALLOW("faccessat"),
     ALLOW("faccessat2"),
