@@ -1,19 +1,74 @@
 # tests of common
 COMMON_TEST_LIBS = $(COMMON_LIBS) $(LMDB_LIBS) $(TEST_LIBS)
 
+check_PROGRAMS += tests/common/test_arena
+tests_common_test_arena_SOURCES = tests/common/test_arena.c
+tests_common_test_arena_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_arena_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_cli
+tests_common_test_cli_SOURCES = tests/common/test_cli.c
+tests_common_test_cli_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_cli_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_digest_map
+tests_common_test_digest_map_SOURCES = tests/common/test_digest_map.c
+tests_common_test_digest_map_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_digest_map_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_io
+tests_common_test_io_SOURCES = tests/common/test_io.c
+tests_common_test_io_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_io_LDADD = $(COMMON_TEST_LIBS)
+tests_common_test_io_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=write,--wrap=fsync
+
+check_PROGRAMS += tests/common/test_log
+tests_common_test_log_SOURCES = tests/common/test_log.c
+tests_common_test_log_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_log_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_mem
+tests_common_test_mem_SOURCES = tests/common/test_mem.c
+tests_common_test_mem_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_mem_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_path
+tests_common_test_path_SOURCES = tests/common/test_path.c
+tests_common_test_path_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_path_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_prompt
+tests_common_test_prompt_SOURCES = tests/common/test_prompt.c
+tests_common_test_prompt_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_prompt_LDADD = $(COMMON_TEST_LIBS)
+
 check_PROGRAMS += tests/common/test_sandbox
 tests_common_test_sandbox_SOURCES = tests/common/test_sandbox.c
 tests_common_test_sandbox_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_common_test_sandbox_LDADD = $(COMMON_TEST_LIBS)
 
-check_PROGRAMS += tests/common/test_cli tests/common/test_prompt \
-	tests/common/test_table
-tests_common_test_cli_SOURCES = tests/common/test_cli.c
-tests_common_test_cli_CPPFLAGS = $(TEST_CPPFLAGS)
-tests_common_test_cli_LDADD = $(COMMON_TEST_LIBS)
-tests_common_test_prompt_SOURCES = tests/common/test_prompt.c
-tests_common_test_prompt_CPPFLAGS = $(TEST_CPPFLAGS)
-tests_common_test_prompt_LDADD = $(COMMON_TEST_LIBS)
+check_PROGRAMS += tests/common/test_sbuf
+tests_common_test_sbuf_SOURCES = tests/common/test_sbuf.c
+tests_common_test_sbuf_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_sbuf_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_str
+tests_common_test_str_SOURCES = tests/common/test_str.c
+tests_common_test_str_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_str_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_table
 tests_common_test_table_SOURCES = tests/common/test_table.c
 tests_common_test_table_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_common_test_table_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_token_bucket
+tests_common_test_token_bucket_SOURCES = tests/common/test_token_bucket.c
+tests_common_test_token_bucket_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_token_bucket_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_wire
+tests_common_test_wire_SOURCES = tests/common/test_wire.c
+tests_common_test_wire_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_wire_LDADD = $(COMMON_TEST_LIBS)

@@ -1,0 +1,136 @@
+#include "config.h"
+
+#include "common/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "common/err.h"
+#include "common/proc.h"
+
+static int out;
+
+/* From here on stderr is a pipe that log_text() reads. */
+static void
+capture(void)
+{
+	int fds[2];
+
+	unsetenv("JOURNAL_STREAM");
+	cr_assert(pipe(fds) == 0);
+	cr_assert(dup2(fds[1], STDERR_FILENO) == STDERR_FILENO);
+	close(fds[1]);
+	cr_assert(fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0);
+	out = fds[0];
+}
+
+/* What was logged since, without the time that stands before program. */
+static const char *
+log_text(const char *program)
+{
+	static char buf[8192];
+	ssize_t n = read(out, buf, sizeof(buf) - 1);
+	char *p;
+
+	buf[n > 0 ? n : 0] = '\0';
+	p = strstr(buf, program);
+	return p != NULL ? p : buf;
+}
+
+Test(log, line, .init = capture)
+{
+	char want[128];
+
+	log_init("prog", LOG_F_STDERR);
+	log_set_prefix("user=%s", "a");
+	log_info("sub", "started n=%d", 3);
+	snprintf(want, sizeof(want), "prog[%d] sub: user=a: started n=3\n",
+	    (int)getpid());
+	cr_assert_str_eq(log_text("prog"), want);
+	log_set_prefix(NULL);
+	log_warn("sub", "x");
+	cr_assert(strstr(log_text("prog"), "sub: x\n") != NULL);
+}
+
+Test(log, reasons, .init = capture)
+{
+	struct err e;
+
+	log_init("prog", LOG_F_STDERR);
+	err_set(&e, ERR_INVALID, "bad thing");
+	log_err_e("sub", &e, "cannot %s", "go");
+	cr_assert(
+	    strstr(log_text("prog"), "sub: cannot go: bad thing\n") != NULL);
+	errno = ENOENT;
+	log_warn_sys("sub", "open");
+	cr_assert(errno == ENOENT, "errno is kept");
+	cr_assert(strstr(log_text("prog"),
+		      "sub: open: No such file or directory\n") != NULL);
+}
+
+Test(log, debug_only_when_asked, .init = capture)
+{
+	log_init("prog", LOG_F_STDERR);
+	log_debug("sub", "hidden");
+	cr_assert_str_eq(log_text("prog"), "");
+	log_set_debug(1);
+	cr_assert(log_debug_on());
+	log_debug("sub", "shown");
+	cr_assert(strstr(log_text("prog"), "shown") != NULL);
+}
+
+Test(log, one_line_whatever_the_text, .init = capture)
+{
+	const char *text;
+	char big[5000];
+
+	log_init("prog", LOG_F_STDERR);
+	log_info("sub", "a\nforged line\x1b[1m");
+	text = log_text("prog");
+	cr_assert(strchr(text, '\n') == text + strlen(text) - 1);
+	cr_assert(strstr(text, "a?forged line?[1m") != NULL);
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	log_info("sub", "%s", big);
+	text = log_text("prog");
+	cr_assert(strlen(text) > 1000 && strlen(text) < 4096);
+	cr_assert(strchr(text, '\n') == text + strlen(text) - 1);
+}
+
+Test(log, journal_gets_priorities_and_children_inherit, .init = capture)
+{
+	setenv("JOURNAL_STREAM", "1:2", 1);
+	log_init("prog", LOG_F_DEBUG);
+	log_err("sub", "x");
+	cr_assert_str_eq(log_text("<"), "<3>sub: x\n");
+	unsetenv("JOURNAL_STREAM");
+	log_init("child", LOG_F_INHERIT);
+	cr_assert(log_debug_on());
+	log_info("sub", "y");
+	cr_assert_str_eq(log_text("<"), "<6>sub: y\n");
+}
+
+Test(log, fatal_ends, .exit_code = PROC_EXIT_FATAL)
+{
+	log_init("prog", LOG_F_STDERR);
+	fatal("sub", "broken");
+}
+
+Test(log, fatal_e_ends, .exit_code = PROC_EXIT_FATAL)
+{
+	struct err e;
+
+	err_set(&e, ERR_INTERNAL, "why");
+	fatal_e("sub", &e, "broken");
+}
+
+Test(log, fatal_sys_ends, .exit_code = PROC_EXIT_FATAL)
+{
+	fatal_sys("sub", "broken");
+}
