@@ -4,10 +4,13 @@ noinst_LIBRARIES += libstore.a
 libstore_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 libstore_a_SOURCES = \
 	validator/store/bitmap.c validator/store/bitmap.h \
+	validator/store/chunk_store.c validator/store/chunk_store.h \
 	validator/store/deposit_log.c validator/store/deposit_log.h \
+	validator/store/layout.c validator/store/layout.h \
 	validator/store/poison.c validator/store/poison.h \
 	validator/store/record_file.c validator/store/record_file.h \
 	validator/store/session_page.c validator/store/session_page.h \
+	validator/store/sync.c \
 	validator/store/threads.c validator/store/threads.h
 
 STORE_LIBS = libstore.a $(LMDB_LIBS)

@@ -1,0 +1,348 @@
+/*
+ * Making, opening and removing a datastore.  A store's folder may have been
+ * filled by anybody, so nothing is followed and nothing assumed but what was
+ * opened at the start.  Runs in store threads, at the validator's start, and
+ * in the operator's command.
+ */
+#include "config.h"
+
+#include "validator/store/layout.h"
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/err.h"
+#include "common/io.h"
+#include "common/mem.h"
+#include "common/path.h"
+#include "validator/store/poison.h"
+
+#define SPACE_CHECK_MS 1000
+#define PROGRESS_STEP 256u
+
+/* --- creating ----------------------------------------------------------- */
+
+static int
+give(int fd, const char *what, mode_t mode, uid_t uid, gid_t gid, struct err *e)
+{
+	if (uid != (uid_t)-1 && fchown(fd, uid, gid) == -1)
+		return err_errno(e, errno, "chown \"%s\"", what);
+	if (fchmod(fd, mode) == -1)
+		return err_errno(e, errno, "chmod \"%s\"", what);
+	return 0;
+}
+
+/* Makes one folder with owner and mode, and returns it open. */
+static int
+make_dir(int dirfd, const char *name, mode_t mode, uid_t uid, gid_t gid,
+    struct err *e)
+{
+	int fd;
+
+	if (mkdirat(dirfd, name, mode) == -1)
+		return err_errno(e, errno, "mkdir \"%s\"", name);
+	fd = io_openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+	if (fd == -1)
+		return -1;
+	if (give(fd, name, mode, uid, gid, e) == -1)
+		io_close(&fd);
+	return fd;
+}
+
+/* Only dot files and lost+found may be there already. */
+static int
+check_empty(int fd, const char *path, struct err *e)
+{
+	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = copy != -1 ? fdopendir(copy) : NULL;
+	struct dirent *d;
+	int rv = 0;
+
+	if (dir == NULL) {
+		err_errno(e, errno, "list \"%s\"", path);
+		io_close(&copy);
+		return -1;
+	}
+	while (rv == 0 && (d = readdir(dir)) != NULL) {
+		if (strcmp(d->d_name, STORE_CHUNKS_DIR) == 0)
+			rv = err_set(e, ERR_EXISTS,
+			    "\"%s\" is a datastore already", path);
+		else if (d->d_name[0] != '.' &&
+		    strcmp(d->d_name, "lost+found") != 0)
+			rv = err_set(e, ERR_EXISTS,
+			    "\"%s\" is not empty: it has \"%s\"", path,
+			    d->d_name);
+	}
+	closedir(dir);
+	return rv;
+}
+
+static int
+make_prefixes(int chunks, uid_t uid, gid_t gid, store_progress_fn *progress,
+    void *ctx, struct err *e)
+{
+	char name[8];
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < STORE_PREFIXES; i++) {
+		snprintf(name, sizeof(name), "%04x", i);
+		fd = make_dir(chunks, name, STORE_CHUNKS_MODE, uid, gid, e);
+		if (fd == -1)
+			return -1;
+		close(fd);
+		if (progress != NULL && (i + 1) % PROGRESS_STEP == 0)
+			progress(ctx, i + 1);
+	}
+	return 0;
+}
+
+static int
+make_lock(int root, uid_t uid, gid_t gid, struct err *e)
+{
+	int fd, rv;
+
+	fd = io_openat(root, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW,
+	    STORE_FILE_MODE, e);
+	if (fd == -1)
+		return -1;
+	rv = give(fd, ".lock", STORE_FILE_MODE, uid, gid, e);
+	io_close(&fd);
+	return rv;
+}
+
+static int
+open_base(const char *path, int *made_out, struct err *e)
+{
+	*made_out = mkdir(path, STORE_BASE_MODE) == 0;
+	if (!*made_out && errno != EEXIST)
+		return err_errno(e, errno, "mkdir \"%s\"", path);
+	return io_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, e);
+}
+
+int
+store_create(const char *path, uid_t uid, gid_t gid,
+    store_progress_fn *progress, void *ctx, struct err *e)
+{
+	int root, chunks = -1, made = 0, rv = -1;
+
+	if (path[0] != '/')
+		return err_set(e, ERR_INVALID, "\"%s\" is not an absolute path",
+		    path);
+	root = open_base(path, &made, e);
+	if (root == -1)
+		return -1;
+	if (!made && check_empty(root, path, e) == -1)
+		goto out;
+	if (give(root, path, STORE_BASE_MODE, uid, gid, e) == -1)
+		goto out;
+	chunks =
+	    make_dir(root, STORE_CHUNKS_DIR, STORE_CHUNKS_MODE, uid, gid, e);
+	if (chunks == -1)
+		goto out;
+	if (make_prefixes(chunks, uid, gid, progress, ctx, e) == -1 ||
+	    make_lock(root, uid, gid, e) == -1) {
+		path_remove_tree(root, STORE_CHUNKS_DIR, NULL);
+		unlinkat(root, ".lock", 0);
+		goto out;
+	}
+	rv = 0;
+out:
+	io_close(&chunks);
+	io_close(&root);
+	if (rv == -1 && made)
+		rmdir(path);
+	return rv;
+}
+
+/* --- opening ------------------------------------------------------------ */
+
+/* An OFD lock on .lock keeps other validators and the original server out;
+ * it is released with the descriptor, so with the process. */
+static int
+take_lock(struct store *s, struct err *e)
+{
+	struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	s->lock_fd = io_openat(s->root_fd, ".lock",
+	    O_RDWR | O_CREAT | O_NOFOLLOW, STORE_FILE_MODE, e);
+	if (s->lock_fd == -1)
+		return -1;
+	if (fcntl(s->lock_fd, F_OFD_SETLK, &fl) == 0)
+		return 0;
+	if (errno == EAGAIN || errno == EACCES)
+		return err_set(e, ERR_LOCKED,
+		    "datastore \"%s\" is in use by another program", s->name);
+	return err_errno(e, errno, "lock datastore \"%s\"", s->name);
+}
+
+static int
+open_dirs(struct store *s, struct err *e)
+{
+	struct stat st;
+
+	s->root_fd = io_openat(AT_FDCWD, s->path, O_RDONLY | O_DIRECTORY, 0, e);
+	if (s->root_fd == -1)
+		return -1;
+	s->chunks_fd = path_open(s->root_fd, STORE_CHUNKS_DIR,
+	    O_RDONLY | O_DIRECTORY, 0, e);
+	if (s->chunks_fd == -1)
+		return err_wrap(e, "\"%s\" is not a datastore", s->path);
+	if (fstat(s->root_fd, &st) == -1)
+		return err_errno(e, errno, "stat \"%s\"", s->path);
+	s->dev = st.st_dev;
+	s->ino = st.st_ino;
+	if (fstat(s->chunks_fd, &st) == -1)
+		return err_errno(e, errno, "stat the chunks of \"%s\"",
+		    s->path);
+	s->chunks_dev = st.st_dev;
+	return 0;
+}
+
+static int
+open_sessions(struct store *s, struct err *e)
+{
+	if (path_mkdirs(s->root_fd, STORE_SESSIONS_DIR, STORE_PRIVATE_MODE,
+		e) == -1)
+		return -1;
+	s->sessions_fd = path_open(s->root_fd, STORE_SESSIONS_DIR,
+	    O_RDONLY | O_DIRECTORY, 0, e);
+	return s->sessions_fd == -1 ? -1 : 0;
+}
+
+int
+store_open(struct store **out, const struct store_opts *opts, struct err *e)
+{
+	struct store *s = xcalloc(1, sizeof(*s));
+	unsigned int i;
+
+	*out = NULL;
+	s->root_fd = s->chunks_fd = s->sessions_fd = s->lock_fd = -1;
+	snprintf(s->name, sizeof(s->name), "%s", opts->name);
+	s->path = xstrdup(opts->path);
+	s->reserve = opts->reserve;
+	for (i = 0; i < STORE_STRIPES; i++)
+		pthread_mutex_init(&s->stripes[i], NULL);
+	pthread_mutex_init(&s->sync_lock, NULL);
+	if (open_dirs(s, e) == -1 || take_lock(s, e) == -1 ||
+	    open_sessions(s, e) == -1 ||
+	    store_state_open(&s->state, opts->state_fd, opts->name, e) == -1) {
+		store_close(&s, false);
+		return -1;
+	}
+	*out = s;
+	return 0;
+}
+
+void
+store_close(struct store **sp, bool clean)
+{
+	struct store *s = *sp;
+	unsigned int i;
+
+	if (s == NULL)
+		return;
+	*sp = NULL;
+	store_state_close(&s->state, clean);
+	for (i = 0; i < STORE_STRIPES; i++)
+		pthread_mutex_destroy(&s->stripes[i]);
+	pthread_mutex_destroy(&s->sync_lock);
+	io_close(&s->sessions_fd);
+	io_close(&s->chunks_fd);
+	io_close(&s->root_fd);
+	io_close(&s->lock_fd);
+	free(s->path);
+	free(s);
+}
+
+int
+store_check_mounted(const struct store *s, struct err *e)
+{
+	struct stat st;
+
+	if (stat(s->path, &st) == -1) {
+		err_errno(e, errno, "datastore \"%s\" cannot be reached",
+		    s->name);
+		if (e != NULL)
+			e->code = ERR_IO;
+		return -1;
+	}
+	if (st.st_dev != s->dev || st.st_ino != s->ino)
+		return err_set(e, ERR_IO,
+		    "datastore \"%s\" is not mounted, or another one is",
+		    s->name);
+	return 0;
+}
+
+/* --- space -------------------------------------------------------------- */
+
+int
+store_get_usage(const struct store *s, struct store_usage *out, struct err *e)
+{
+	struct statvfs v;
+
+	if (fstatvfs(s->root_fd, &v) == -1)
+		return err_errno(e, errno, "free space of datastore \"%s\"",
+		    s->name);
+	out->total = (uint64_t)v.f_blocks * v.f_frsize;
+	out->used = (uint64_t)(v.f_blocks - v.f_bfree) * v.f_frsize;
+	out->avail = (uint64_t)v.f_bavail * v.f_frsize;
+	return 0;
+}
+
+int
+store_check_space(struct store *s, uint64_t len, struct err *e)
+{
+	uint64_t now = io_monotonic_ms(), avail;
+	struct store_usage usage;
+
+	if (s->reserve == 0)
+		return 0;
+	if (atomic_load(&s->space_checked_ms) == 0 ||
+	    now - atomic_load(&s->space_checked_ms) >= SPACE_CHECK_MS) {
+		if (store_get_usage(s, &usage, e) == -1)
+			return -1;
+		atomic_store(&s->space_avail, usage.avail);
+		atomic_store(&s->space_checked_ms, now);
+	}
+	avail = atomic_load(&s->space_avail);
+	if (avail < s->reserve || avail - s->reserve < len)
+		return err_set(e, ERR_NOSPACE,
+		    "datastore \"%s\" is full up to its reserve", s->name);
+	/* Counted until the file system is asked again. */
+	atomic_fetch_sub(&s->space_avail, len);
+	return 0;
+}
+
+/* --- destroying --------------------------------------------------------- */
+
+int
+store_destroy(const char *path, struct err *e)
+{
+	static const char *const trees[] = {"ns", "ct", "vm", "host", STORE_DIR,
+	    ".gc-status", STORE_CHUNKS_DIR, ".lock"};
+	size_t i;
+	int root;
+
+	root = io_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, e);
+	if (root == -1)
+		return -1;
+	for (i = 0; i < sizeof(trees) / sizeof(*trees); i++) {
+		if (path_remove_tree(root, trees[i], e) == -1) {
+			io_close(&root);
+			return err_wrap(e, "destroy \"%s\"", path);
+		}
+	}
+	io_close(&root);
+	if (rmdir(path) == -1)
+		return err_errno(e, errno, "rmdir \"%s\"", path);
+	return 0;
+}
