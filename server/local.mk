@@ -4,6 +4,7 @@ noinst_LIBRARIES += libserver.a
 libserver_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SSL_CFLAGS)
 libserver_a_SOURCES = \
 	server/aclient.c server/aclient.h \
+	server/address_count.c server/address_count.h \
 	server/api.c server/api.h server/api_int.h server/routes.def \
 	server/api_access.c \
 	server/api_call.c \
@@ -16,6 +17,10 @@ libserver_a_SOURCES = \
 	server/http1.c server/http1.h \
 	server/http1_parser.c server/http1_parser.h \
 	server/identity.c server/identity.h \
+	server/master.c server/master.h server/master_int.h \
+	server/master_auth.c \
+	server/master_listen.c \
+	server/master_pool.c \
 	server/options.c server/options.h \
 	server/param_formats.c \
 	server/params.c server/params.h \
@@ -31,5 +36,9 @@ libserver_a_SOURCES = \
 
 SERVER_LIBS = libserver.a libserverconf.a $(FORMAT_LIBS) $(COMMON_LIBS) \
 	$(HTTP_PARSER_LIBS) $(SSL_LIBS)
+
+sbin_PROGRAMS += holdfast-server
+holdfast_server_SOURCES = server/master_main.c
+holdfast_server_LDADD = libserver.a libserverconf.a $(COMMON_LIBS)
 
 include server/session.mk

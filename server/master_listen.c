@@ -1,0 +1,241 @@
+/*
+ * Listening sockets of the master.  It accepts only while a spare worker
+ * waits, so a burst queues in the kernel, and it reads no byte of what it
+ * accepts.
+ */
+#include "config.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "common/err.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "server/master_int.h"
+
+#define LISTEN_BACKLOG 512
+#define LISTEN_PER_TURN 16
+#define LISTEN_RETRY_MS 100
+#define LISTEN_UNIT "holdfast-server.socket" /* FileDescriptorName */
+
+/* --- accepting ----------------------------------------------------------- */
+
+static void
+listen_complain(struct master *m, const char *peer, const char *why)
+{
+	if (token_bucket_take(&m->listeners.log_rate, 1, io_monotonic_ms()))
+		log_warn("master", "connection refused peer=%s: %s", peer, why);
+}
+
+static void
+listen_take(struct master *m, int fd, const struct sockaddr *sa)
+{
+	char peer[ADDRESS_TEXT_MAX];
+	struct address_key key;
+
+	address_text(peer, sa);
+	address_key_set(&key, sa);
+	if (pool_busy(m) >= m->conf.max_workers) {
+		listen_complain(m, peer, "too many connections (max-workers)");
+		close(fd);
+	} else if (address_count_add(m->addresses, &key,
+		       (unsigned int)m->conf.max_per_address) == 0) {
+		listen_complain(m, peer,
+		    "too many of this address (max-connections-per-address)");
+		close(fd);
+	} else if (!pool_assign(m, fd, &key, peer)) {
+		address_count_remove(m->addresses, &key);
+		listen_complain(m, peer, "no worker took it");
+	}
+}
+
+/* Accepting the rest would fail as well: wait until something was closed. */
+static void
+listen_pause(struct master *m)
+{
+	static const struct timeval tv = {0, LISTEN_RETRY_MS * 1000};
+	size_t i;
+
+	for (i = 0; i < m->listeners.n; i++)
+		event_del(m->listeners.v[i].accept);
+	evtimer_add(m->listeners.retry, &tv);
+}
+
+static void
+listen_on_accept(evutil_socket_t lfd, short what, void *arg)
+{
+	struct master_listener *l = arg;
+	struct master *m = l->master;
+	struct sockaddr_storage ss;
+	socklen_t len;
+	int i, fd;
+
+	(void)what;
+	for (i = 0; i < LISTEN_PER_TURN && pool_has_spare(m); i++) {
+		len = sizeof(ss);
+		fd = accept4(lfd, (struct sockaddr *)&ss, &len,
+		    SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd != -1) {
+			listen_take(m, fd, (struct sockaddr *)&ss);
+			continue;
+		}
+		if (errno == EAGAIN)
+			break;
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		    errno == ENOMEM) {
+			listen_complain(m, "?", strerror(errno));
+			listen_pause(m);
+			return;
+		}
+		/* The rest is the client's network (accept(2)). */
+	}
+	listen_update(m);
+}
+
+void
+listen_update(struct master *m)
+{
+	int on = m->listeners.wanted && pool_has_spare(m);
+	size_t i;
+
+	if (evtimer_pending(m->listeners.retry, NULL))
+		return;
+	for (i = 0; i < m->listeners.n; i++) {
+		if (on)
+			event_add(m->listeners.v[i].accept, NULL);
+		else
+			event_del(m->listeners.v[i].accept);
+	}
+}
+
+static void
+listen_on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	listen_update(arg);
+}
+
+/* --- opening ------------------------------------------------------------- */
+
+static void
+listen_add(struct master *m, int fd)
+{
+	struct master_listeners *l = &m->listeners;
+
+	l->v = xreallocarray(l->v, l->n + 1, sizeof(*l->v));
+	l->v[l->n].master = m;
+	l->v[l->n].fd = fd;
+	l->v[l->n].accept = NULL;
+	l->n++;
+}
+
+static int
+listen_open(const struct sockaddr_storage *ss, struct err *e)
+{
+	static const int on = 1, off = 0;
+	int family = ss->ss_family, fd;
+	socklen_t len = family == AF_INET ? sizeof(struct sockaddr_in)
+					  : sizeof(struct sockaddr_in6);
+
+	fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return err_errno(e, errno, "socket");
+	/* "[::]" serves IPv4 too, whatever the system's default is. */
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
+	    (family == AF_INET6 &&
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) ==
+		    -1) ||
+	    bind(fd, (const struct sockaddr *)ss, len) == -1 ||
+	    listen(fd, LISTEN_BACKLOG) == -1) {
+		err_errno(e, errno, "bind");
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Where the kernel has no IPv6, "[::]" is "0.0.0.0". */
+static int
+listen_any(const char *text, struct err *e)
+{
+	struct sockaddr_storage ss;
+	struct sockaddr_in6 in6;
+	struct sockaddr_in in = {.sin_family = AF_INET};
+	int fd;
+
+	if (address_parse(&ss, text, e) == -1)
+		return -1;
+	fd = listen_open(&ss, e);
+	if (fd != -1 || ss.ss_family != AF_INET6 || e->sys != EAFNOSUPPORT)
+		return fd;
+	memcpy(&in6, &ss, sizeof(in6));
+	if (!IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr))
+		return -1;
+	in.sin_port = in6.sin6_port;
+	memset(&ss, 0, sizeof(ss));
+	memcpy(&ss, &in, sizeof(in));
+	return listen_open(&ss, e);
+}
+
+void
+listen_init(struct master *m)
+{
+	struct master_listeners *l = &m->listeners;
+	struct err e = {0};
+	size_t i;
+	int fd;
+
+	token_bucket_init(&l->log_rate, 1, 10, io_monotonic_ms());
+	fd = proc_listen_fd(LISTEN_UNIT);
+	if (fd != -1) {
+		log_info("master", "using the socket of " LISTEN_UNIT);
+		if (io_set_nonblock(fd, &e) == -1)
+			fatal_e("master", &e, "cannot use it");
+		listen_add(m, fd);
+	}
+	for (i = 0; fd == -1 && i < m->conf.listen.n; i++) {
+		int lfd = listen_any(m->conf.listen.v[i], &e);
+
+		if (lfd == -1)
+			fatal_e("master", &e, "cannot listen address=%s",
+			    m->conf.listen.v[i]);
+		log_info("master", "listening address=%s", m->conf.listen.v[i]);
+		listen_add(m, lfd);
+	}
+	l->retry = evtimer_new(m->base, listen_on_retry, m);
+	for (i = 0; i < l->n; i++)
+		l->v[i].accept = event_new(m->base, l->v[i].fd,
+		    EV_READ | EV_PERSIST, listen_on_accept, &l->v[i]);
+	l->wanted = 1;
+}
+
+void
+listen_stop(struct master *m)
+{
+	struct master_listeners *l = &m->listeners;
+	size_t i;
+
+	l->wanted = 0;
+	for (i = 0; i < l->n; i++) {
+		event_free(l->v[i].accept);
+		io_close(&l->v[i].fd);
+	}
+	l->n = 0;
+}
+
+void
+listen_fini(struct master *m)
+{
+	listen_stop(m);
+	event_free(m->listeners.retry);
+	free(m->listeners.v);
+}
