@@ -12,7 +12,7 @@ json-c/;common/json\.c;json-c only in its wrapper
 confuse\.h;common/conf\.c;libconfuse only in its wrapper
 seccomp\.h;common/sandbox[a-z_]*\.[ch];libseccomp only in the sandbox
 nghttp2/;(server|client)/h2[a-z_]*\.[ch];nghttp2 only in the HTTP/2 files
-openssl/ssl\.h;(server|client)/tls[a-z_]*\.c|bench/[a-z_]*\.c;libssl only in TLS files
+openssl/ssl\.h;(server|client)/tls[a-z_]*\.[ch]|bench/[a-z_]*\.c;libssl only in TLS files
 (http_parser|llhttp)\.h;server/http1[a-z_]*\.[ch];the HTTP parser only in http1
 zstd\.h;common/format/[a-z_]*\.c;zstd only in the format library
 isa-l;(common/format|bench)/[a-z_]*\.c;ISA-L only in the format library
@@ -21,7 +21,7 @@ crypt\.h;server/auth/[a-z_]*\.c;libcrypt only in auth
 common/format/;(common/format|server|validator|client|admin|bench)/.*;common stands below the format library
 (server|validator|client|admin|bench)/;(server|validator|client|admin|bench)/.*;common knows nothing above it
 server/;server/.*;only the server includes server/
-server/auth/;server/auth/.*;only auth includes server/auth/
+server/auth/;server/auth/.*|server/api_access\.c;only auth includes server/auth/, and who calls it
 validator/;validator/.*;only the validator includes validator/
 client/;(client|bench)/.*;only the client includes client/
 admin/;admin/.*;only the command includes admin/
