@@ -4,13 +4,13 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <event2/event.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/err.h"
 #include "common/mem.h"
-#include "common/proc.h"
 #include "server/tls.h"
 #include "tls_peer.h"
 
@@ -91,7 +91,7 @@ side_init(struct side *s, const char *type, int version, unsigned int ms)
 	int fd;
 
 	memset(s, 0, sizeof(*s));
-	proc_signals_init();
+	signal(SIGPIPE, SIG_IGN);
 	s->base = event_base_new();
 	tls_test_init(&s->test, type);
 	s->peer = tls_peer_new(s->base, version, &fd);
@@ -191,7 +191,7 @@ Test(tls, much_data_both_ways)
 Test(tls, a_slow_reader_does_not_fill_the_memory)
 {
 	struct side s;
-	size_t len = 16 << 20;
+	size_t len = 4 << 20;
 
 	side_init(&s, "EC", 13, 20000);
 	cr_assert_eq(tls_peer_handshake(s.peer), 0);
@@ -209,7 +209,6 @@ Test(tls, a_slow_reader_does_not_fill_the_memory)
 Test(tls, pause_holds_back_the_client)
 {
 	struct side s;
-	int never = 0;
 
 	side_init(&s, "EC", 13, 20000);
 	cr_assert_eq(tls_peer_handshake(s.peer), 0);
@@ -223,7 +222,6 @@ Test(tls, pause_holds_back_the_client)
 	while (s.received == 0)
 		tls_peer_wait(s.peer, "");
 	cr_expect_eq(s.received, 3);
-	(void)never;
 	side_fini(&s);
 }
 
@@ -239,7 +237,6 @@ Test(tls, finish_sends_what_is_queued)
 	tls_conn_write(s.conn, "ignored", 7);
 	cr_expect(tls_peer_wait_closed(s.peer));
 	cr_expect_str_eq(tls_peer_text(s.peer), "last words");
-	close(dup(tls_peer_fd(s.peer)));
 	tls_peer_free(s.peer);
 	while (!s.closed)
 		event_base_loop(s.base, EVLOOP_ONCE);

@@ -156,7 +156,8 @@ peer_receive(struct tls_peer *p)
 	size_t n;
 	int r;
 
-	if (p->stopped || p->closed)
+	/* SSL_read() would make the handshake by itself. */
+	if (p->stopped || p->closed || !SSL_is_init_finished(p->ssl))
 		return;
 	while ((r = SSL_read_ex(p->ssl, buf, sizeof(buf), &n)) == 1) {
 		p->text = xreallocarray(p->text, p->len + n + 1, 1);
@@ -237,6 +238,7 @@ peer_wait(struct tls_peer *p, const char *needle, const int *flag)
 	uint64_t end = io_monotonic_ms() + PEER_WAIT_MS;
 
 	for (;;) {
+		peer_turn(p);
 		peer_receive(p);
 		if (needle != NULL && strstr(tls_peer_text(p), needle) != NULL)
 			return 1;
@@ -246,7 +248,6 @@ peer_wait(struct tls_peer *p, const char *needle, const int *flag)
 			return 1;
 		if ((p->closed && flag == NULL) || io_monotonic_ms() > end)
 			return 0;
-		peer_turn(p);
 	}
 }
 
