@@ -72,6 +72,11 @@ http1_header_done(struct http1_parser *p)
 
 	if (!p->in_value)
 		return 0;
+	/* Debian's parser lets it pass (RFC 9112, 5.1). */
+	if (strchr(name, ' ') != NULL) {
+		err_set(&e, ERR_INVALID, "invalid HTTP request: blank in name");
+		return http1_refuse(p, 400, &e);
+	}
 	while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'))
 		len--;
 	if (strcasecmp(name, "expect") == 0)

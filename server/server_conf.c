@@ -18,12 +18,12 @@
 		.def = (deflt), .flags = (opt_flags), .doc = (text), \
 	}
 
-#define NUM(opt, kind, member, deflt, lowest, highest, text)         \
-	{                                                            \
-		.name = (opt), .type = (kind),                       \
-		.offset = offsetof(struct server_conf, member),      \
-		.def = (deflt), .min = (lowest), .max = (highest),   \
-		.flags = CONF_F_RELOAD, .doc = (text),               \
+#define NUM(opt, kind, member, deflt, lowest, highest, text)       \
+	{                                                          \
+		.name = (opt), .type = (kind),                     \
+		.offset = offsetof(struct server_conf, member),    \
+		.def = (deflt), .min = (lowest), .max = (highest), \
+		.flags = CONF_F_RELOAD, .doc = (text),             \
 	}
 
 const struct conf_opt server_conf_opts[] = {
@@ -51,7 +51,8 @@ const struct conf_opt server_conf_opts[] = {
 	"Workers that wait for a connection."),
     NUM("max-workers", CONF_UINT, max_workers, "1024", 1, 65536,
 	"Connections at a time, all clients together."),
-    NUM("max-connections-per-address", CONF_UINT, max_per_address, "256", 1, 65536,
+    NUM("max-connections-per-address", CONF_UINT, max_per_address, "256", 1,
+	65536,
 	"Connections at a time from one address (of IPv6: one /64 network)."),
     NUM("handshake-timeout", CONF_DURATION, handshake_ms, "10s", 100, 600000,
 	"Time for a client's TLS handshake."),

@@ -52,7 +52,7 @@ run_feed(struct run *r, const char *text, size_t len, size_t step)
 	r->taken = 0;
 	r->heads = r->ends = 0;
 	r->last = HTTP1_MORE;
-	for (have = step; r->taken < len; ) {
+	for (have = step; r->taken < len;) {
 		if (have > len)
 			have = len;
 		n = http1_parser_feed(r->p, (const uint8_t *)text + r->taken,
@@ -99,30 +99,32 @@ ParameterizedTestParameters(http1_parser, requests)
 	    {"POST /x HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /", 0, "/x",
 		"abc", "GET /", 1},
 	    {"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-	     "3\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: x\r\n\r\nPRI", 0, "/x",
-		"abcde", "PRI", 1},
+	     "3\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: x\r\n\r\nPRI",
+		0, "/x", "abcde", "PRI", 1},
 	    {"\r\nGET /b HTTP/1.1\r\n\r\n", 0, "/b", "", "", 1},
-	    {"GET https://h:8007/api2 HTTP/1.1\r\n\r\n", 0, "/api2", "", "",
-		1},
+	    {"GET https://h:8007/api2 HTTP/1.1\r\n\r\n", 0, "/api2", "", "", 1},
 	    {"GET HTTP://h HTTP/1.1\r\n\r\n", 0, "/", "", "", 1},
 	    {"GET /u HTTP/1.1\r\nUPGRADE: p\r\nConnection: Upgrade\r\n\r\nPRI *",
 		0, "/u", "", "PRI *", 1},
-	    {"GET /u HTTP/1.1\r\nUpgrade: p\r\n\r\nPRI *", 0, "/u", "",
-		"PRI *", 1},
+	    {"GET /u HTTP/1.1\r\nUpgrade: p\r\n\r\nPRI *", 0, "/u", "", "PRI *",
+		1},
 	    {"OPTIONS * HTTP/1.1\r\n\r\n", 0, "*", "", "", 1},
 	    /* hostile */
 	    {"POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
 		400, "", "", "", 0},
 	    {"POST / HTTP/1.1\r\nContent-Length: 3\r\n"
-	     "Transfer-Encoding: chunked\r\n\r\n", 400, "", "", "", 0},
+	     "Transfer-Encoding: chunked\r\n\r\n",
+		400, "", "", "", 0},
 	    {"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "", "", "",
 		0},
 	    {"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n"
-	     "\r\n", 400, "", "", "", 0},
-	    {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+	     "\r\n",
 		400, "", "", "", 0},
+	    {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400,
+		"", "", "", 0},
 	    {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-	     "fffffffffffffffff\r\n", 400, "", "", "", 0},
+	     "fffffffffffffffff\r\n",
+		400, "", "", "", 0},
 	    {"GET / HTTP/1.1\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n",
 		400, "", "", "", 0},
 	    {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "", "", "",
@@ -167,7 +169,8 @@ ParameterizedTest(struct http_case *row, http1_parser, requests)
 
 Test(http1_parser, headers_reach_the_request)
 {
-	static const char text[] = "PUT / HTTP/1.1\r\n"
+	static const char text[] =
+	    "PUT / HTTP/1.1\r\n"
 	    "cookie: PBSAuthCookie=x; a=b \t\r\n"
 	    "CSRFPREVENTIONTOKEN: \t y\r\n"
 	    "Content-Type: application/json;charset=UTF-8\r\n"
@@ -178,8 +181,7 @@ Test(http1_parser, headers_reach_the_request)
 	run_feed(&r, text, strlen(text), 3);
 	cr_assert_eq(r.last, HTTP1_END);
 	cr_expect_eq(r.req->method, METHOD_PUT);
-	cr_expect_str_eq(r.req->headers[HEADER_COOKIE],
-	    "PBSAuthCookie=x; a=b");
+	cr_expect_str_eq(r.req->headers[HEADER_COOKIE], "PBSAuthCookie=x; a=b");
 	cr_expect_str_eq(r.req->headers[HEADER_CSRF], "y");
 	cr_expect_str_eq(r.req->headers[HEADER_CONTENT_TYPE],
 	    "application/json;charset=UTF-8");
@@ -196,7 +198,11 @@ struct length_case {
 ParameterizedTestParameters(http1_parser, target_limit)
 {
 	static struct length_case rows[] = {
-	    {3071, 0}, {3072, 0}, {3073, 1}, {3500, 1}, {30000, 1},
+	    {3071, 0},
+	    {3072, 0},
+	    {3073, 1},
+	    {3500, 1},
+	    {30000, 1},
 	};
 
 	return cr_make_param_array(struct length_case, rows,

@@ -33,13 +33,14 @@ struct identity_case {
 ParameterizedTestParameters(identity, parse)
 {
 	static struct identity_case rows[] = {
-	    {METHOD_GET, "PBSAuthCookie=" TICKET, "", "", CREDENTIAL_TICKET,
-		"", TICKET},
+	    {METHOD_GET, "PBSAuthCookie=" TICKET, "", "", CREDENTIAL_TICKET, "",
+		TICKET},
 	    {METHOD_GET, "PBSAuthCookie=PBS%3Au%40pbs%3A6671C80A%3A%3Ac2ln+",
 		"", "", CREDENTIAL_TICKET, "", TICKET "+"},
-	    {METHOD_GET, "a=b; x; PBSAuthCookie=" TICKET
-		"; path=/; secure; SameSite=Strict;", "", "",
-		CREDENTIAL_TICKET, "", TICKET},
+	    {METHOD_GET,
+		"a=b; x; PBSAuthCookie=" TICKET
+		"; path=/; secure; SameSite=Strict;",
+		"", "", CREDENTIAL_TICKET, "", TICKET},
 	    {METHOD_GET, "PBSAuthCookie=old; __Host-PBSAuthCookie=new", "", "",
 		CREDENTIAL_TICKET, "", "new"},
 	    {METHOD_GET, "XPBSAuthCookie=no", "", "", 0, "", ""},
@@ -71,7 +72,8 @@ set(struct request *req, const char *name, const char *value)
 {
 	if (*value != '\0')
 		cr_assert_eq(request_set_header(req, name, strlen(name), value,
-		    strlen(value), NULL), 0);
+				 strlen(value), NULL),
+		    0);
 }
 
 ParameterizedTest(struct identity_case *row, identity, parse)
@@ -98,7 +100,8 @@ ParameterizedTest(struct identity_case *row, identity, parse)
 		cr_expect_str_eq(id.secret, row->secret);
 		cr_expect_str_eq(id.csrf, row->csrf);
 		cr_expect_eq(id.verify.need_csrf,
-		    row->kind == CREDENTIAL_TICKET && row->method != METHOD_GET);
+		    row->kind == CREDENTIAL_TICKET &&
+			row->method != METHOD_GET);
 		cr_expect_str_eq(id.verify.peer, "192.0.2.1:5");
 	}
 	identity_fini(&id);
@@ -114,7 +117,8 @@ Test(identity, nothing_overflows)
 	memset(big, 'a', sizeof(big));
 	memcpy(big, "PBSAuthCookie=", 14);
 	cr_assert_eq(request_set_header(req, "cookie", 6, big, sizeof(big),
-	    NULL), 0);
+			 NULL),
+	    0);
 	cr_expect_eq(identity_parse(&id, req, "p", NULL), -1);
 	request_free(req);
 
@@ -123,7 +127,8 @@ Test(identity, nothing_overflows)
 	memcpy(big, "PBSAPIToken=", 12);
 	big[1000] = ':';
 	cr_assert_eq(request_set_header(req, "authorization", 13, big,
-	    sizeof(big), NULL), 0);
+			 sizeof(big), NULL),
+	    0);
 	cr_expect_eq(identity_parse(&id, req, "p", NULL), -1);
 	request_free(req);
 }

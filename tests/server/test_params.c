@@ -11,18 +11,18 @@
 #include "server/params.h"
 
 static const struct param_def def[] = {
-	{"store", PARAM_STRING, 0, 3, 32, param_check_store},
-	{"n", PARAM_INTEGER, PARAM_OPTIONAL, 1, 256, NULL},
-	{"flag", PARAM_BOOLEAN, PARAM_OPTIONAL, 0, 0, NULL},
-	{"text", PARAM_STRING, PARAM_OPTIONAL, 2, 4, NULL},
-	{"list", PARAM_STRINGS, PARAM_OPTIONAL, 0, 0, param_check_digest},
-	{"offsets", PARAM_INTEGERS, PARAM_OPTIONAL, 0, 0, NULL},
-	{.name = NULL},
+    {"store", PARAM_STRING, 0, 3, 32, param_check_store},
+    {"n", PARAM_INTEGER, PARAM_OPTIONAL, 1, 256, NULL},
+    {"flag", PARAM_BOOLEAN, PARAM_OPTIONAL, 0, 0, NULL},
+    {"text", PARAM_STRING, PARAM_OPTIONAL, 2, 4, NULL},
+    {"list", PARAM_STRINGS, PARAM_OPTIONAL, 0, 0, param_check_digest},
+    {"offsets", PARAM_INTEGERS, PARAM_OPTIONAL, 0, 0, NULL},
+    {.name = NULL},
 };
 
 struct value_case {
-	char form[128]; /* behind store=abc& */
-	char json[128]; /* likewise; "": no such case */
+	char form[128];  /* behind store=abc& */
+	char json[128];  /* likewise; "": no such case */
 	char error[128]; /* "": passes */
 };
 
@@ -117,7 +117,8 @@ Test(params, missing_and_several_errors)
 	    PVF "'store': parameter is missing and it is not optional.");
 	cr_assert_eq(params_add_form(&p, "n=0&y=1", 7, &e), 0);
 	cr_assert_eq(params_check(&p, def, 0, &e), -1);
-	cr_expect_str_eq(e.msg, "parameter verification failed:\n"
+	cr_expect_str_eq(e.msg,
+	    "parameter verification failed:\n"
 	    "- 'store': parameter is missing and it is not optional.\n"
 	    "- 'n': value must have a minimum value of 1 (got 0)\n"
 	    "- 'y': " UNKNOWN);
@@ -145,7 +146,8 @@ Test(params, lax_drops_unknown_ones)
 	struct err e = {0};
 
 	cr_assert_eq(params_set_json(&p,
-	    "{\"store\":\"abc\",\"more\":{\"a\":1}}", 30, &e), 0);
+			 "{\"store\":\"abc\",\"more\":{\"a\":1}}", 30, &e),
+	    0);
 	cr_assert_eq(params_check(&p, def, PARAMS_LAX, &e), 0, "%s", e.msg);
 	cr_expect_not(params_has(&p, "more"));
 	params_fini(&p);
@@ -194,10 +196,19 @@ struct broken_case {
 ParameterizedTestParameters(params, broken)
 {
 	static struct broken_case rows[] = {
-	    {"a=%", 0}, {"a=%zz", 0}, {"a=%00", 0}, {"a=%ff", 0},
-	    {"%ff=1", 0}, {"{", 1}, {"[]", 1}, {"null", 1}, {"1", 1},
-	    {"{\"a\":1,\"a\":2}", 1}, {"{} {}", 1},
-	    {"{\"a\":[[[[[[1]]]]]]}", 1}, {"{\"a\":\"\xff\"}", 1},
+	    {"a=%", 0},
+	    {"a=%zz", 0},
+	    {"a=%00", 0},
+	    {"a=%ff", 0},
+	    {"%ff=1", 0},
+	    {"{", 1},
+	    {"[]", 1},
+	    {"null", 1},
+	    {"1", 1},
+	    {"{\"a\":1,\"a\":2}", 1},
+	    {"{} {}", 1},
+	    {"{\"a\":[[[[[[1]]]]]]}", 1},
+	    {"{\"a\":\"\xff\"}", 1},
 	};
 
 	return cr_make_param_array(struct broken_case, rows,
@@ -211,7 +222,8 @@ ParameterizedTest(struct broken_case *row, params, broken)
 	size_t len = strlen(row->text);
 
 	cr_expect_eq(row->json ? params_set_json(&p, row->text, len, &e)
-			       : params_add_form(&p, row->text, len, &e), -1);
+			       : params_add_form(&p, row->text, len, &e),
+	    -1);
 	cr_expect_eq(err_http_status(e.code), 400);
 	params_fini(&p);
 }

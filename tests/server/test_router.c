@@ -71,15 +71,15 @@ nothing(struct request *req)
 }
 
 static const struct param_def store_params[] = {
-	{"store", PARAM_STRING, 0, 3, 32, param_check_store},
-	{.name = NULL},
+    {"store", PARAM_STRING, 0, 3, 32, param_check_store},
+    {.name = NULL},
 };
 
 static const struct route routes[] = {
-	{METHOD_GET, "version", NULL, 0, nothing},
-	{METHOD_GET, "admin/datastore", NULL, 0, nothing},
-	{METHOD_GET, "admin/datastore/{store}/gc", store_params, 0, nothing},
-	{METHOD_POST, "admin/datastore/{store}/gc", store_params, 0, nothing},
+    {METHOD_GET, "version", NULL, 0, nothing},
+    {METHOD_GET, "admin/datastore", NULL, 0, nothing},
+    {METHOD_GET, "admin/datastore/{store}/gc", store_params, 0, nothing},
+    {METHOD_POST, "admin/datastore/{store}/gc", store_params, 0, nothing},
 };
 
 struct find_case {
@@ -131,8 +131,9 @@ Test(router, path_parameters_are_decoded)
 	struct params params = {0};
 	struct err e = {0};
 
-	cr_assert_eq(router_split(&p,
-	    "/api2/json/admin/datastore/%73%2d1/gc", &e), 0);
+	cr_assert_eq(router_split(&p, "/api2/json/admin/datastore/%73%2d1/gc",
+			 &e),
+	    0);
 	cr_assert_not_null(
 	    router_find(routes, 4, METHOD_GET, &p, 2, &params, &e));
 	cr_assert_eq(params_check(&params, store_params, 0, &e), 0, "%s",

@@ -14,6 +14,8 @@
 #include "server/tls.h"
 #include "tls_peer.h"
 
+TestSuite(tls, .timeout = 60);
+
 struct side {
 	struct event_base *base;
 	struct tls_test test;
@@ -25,7 +27,7 @@ struct side {
 	int echo;
 	size_t received;
 	size_t to_send; /* from drained() */
-	size_t most;	/* backlog seen */
+	size_t most;    /* backlog seen */
 };
 
 static void
@@ -117,8 +119,11 @@ struct key_case {
 ParameterizedTestParameters(tls, keys)
 {
 	static struct key_case rows[] = {
-	    {"EC", 13, 0x0403}, {"EC", 12, 0x0403}, {"RSA", 13, 0x0804},
-	    {"RSA", 12, 0x0804}, {"ED25519", 13, 0x0807},
+	    {"EC", 13, 0x0403},
+	    {"EC", 12, 0x0403},
+	    {"RSA", 13, 0x0804},
+	    {"RSA", 12, 0x0804},
+	    {"ED25519", 13, 0x0807},
 	    {"ED25519", 12, 0x0807},
 	};
 
@@ -264,8 +269,12 @@ struct first_case {
 ParameterizedTestParameters(tls, first_bytes)
 {
 	static struct first_case rows[] = {
-	    {"GET / HTTP/1.1", 1}, {"\x80\x2e\x01", 0}, {"\x16\x03\x01garb", 0},
-	    {"get", 0}, {" ", 0}, {"\xff", 0},
+	    {"GET / HTTP/1.1", 1},
+	    {"\x80\x2e\x01", 0},
+	    {"\x16\x03\x01garb", 0},
+	    {"get", 0},
+	    {" ", 0},
+	    {"\xff", 0},
 	};
 
 	return cr_make_param_array(struct first_case, rows,

@@ -30,7 +30,6 @@ struct tls_peer {
 	char *text;
 	size_t len;
 	int closed;
-	int stopped;
 };
 
 static const char *
@@ -40,9 +39,15 @@ scheme_md(uint16_t scheme)
 		uint16_t scheme;
 		const char *md;
 	} rows[] = {
-	    {0x0403, "SHA256"}, {0x0503, "SHA384"}, {0x0603, "SHA512"},
-	    {0x0401, "SHA256"}, {0x0501, "SHA384"}, {0x0601, "SHA512"},
-	    {0x0804, "SHA256"}, {0x0805, "SHA384"}, {0x0806, "SHA512"},
+	    {0x0403, "SHA256"},
+	    {0x0503, "SHA384"},
+	    {0x0603, "SHA512"},
+	    {0x0401, "SHA256"},
+	    {0x0501, "SHA384"},
+	    {0x0601, "SHA512"},
+	    {0x0804, "SHA256"},
+	    {0x0805, "SHA384"},
+	    {0x0806, "SHA512"},
 	};
 	size_t i;
 
@@ -69,7 +74,8 @@ test_sign(void *arg, uint16_t scheme, const uint8_t *tbs, size_t tbs_len,
 		return err_set(e, ERR_PERM, "no second signature");
 	}
 	cr_assert_eq(EVP_DigestSignInit_ex(ctx, &pctx, scheme_md(scheme), NULL,
-	    NULL, test_key, NULL), 1);
+			 NULL, test_key, NULL),
+	    1);
 	if (scheme >= 0x0804 && scheme <= 0x0806) {
 		EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING);
 		EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, RSA_PSS_SALTLEN_DIGEST);
@@ -91,13 +97,13 @@ tls_test_init(struct tls_test *t, const char *type)
 
 	memset(t, 0, sizeof(*t));
 	test_key = strcmp(type, "EC") == 0 ? EVP_EC_gen("P-256")
-	    : strcmp(type, "RSA") == 0	   ? EVP_RSA_gen(2048)
-					   : EVP_PKEY_Q_keygen(NULL, NULL, type);
+	    : strcmp(type, "RSA") == 0     ? EVP_RSA_gen(2048)
+				       : EVP_PKEY_Q_keygen(NULL, NULL, type);
 	X509_gmtime_adj(X509_getm_notBefore(cert), -60);
 	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
 	X509_set_pubkey(cert, test_key);
 	cr_assert(X509_sign(cert, test_key,
-	    strcmp(type, "ED25519") == 0 ? NULL : EVP_sha256()) > 0);
+		      strcmp(type, "ED25519") == 0 ? NULL : EVP_sha256()) > 0);
 	cr_assert_eq(PEM_write_bio_X509(bio, cert), 1);
 	len = BIO_get_mem_data(bio, &pem);
 	test_signer = signer_new(test_sign, t, &e);
@@ -128,7 +134,8 @@ tls_peer_new(struct event_base *base, int max_version, int *server_fd_out)
 	p->base = base;
 	p->fd = fds[0];
 	p->ctx = SSL_CTX_new(TLS_client_method());
-	SSL_CTX_set_mode(p->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
+	SSL_CTX_set_mode(p->ctx,
+	    SSL_MODE_ENABLE_PARTIAL_WRITE |
 		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	if (max_version == 12)
 		SSL_CTX_set_max_proto_version(p->ctx, TLS1_2_VERSION);
@@ -157,7 +164,7 @@ peer_receive(struct tls_peer *p)
 	int r;
 
 	/* SSL_read() would make the handshake by itself. */
-	if (p->stopped || p->closed || !SSL_is_init_finished(p->ssl))
+	if (p->closed || !SSL_is_init_finished(p->ssl))
 		return;
 	while ((r = SSL_read_ex(p->ssl, buf, sizeof(buf), &n)) == 1) {
 		p->text = xreallocarray(p->text, p->len + n + 1, 1);
@@ -224,14 +231,6 @@ tls_peer_len(const struct tls_peer *p)
 	return p->len;
 }
 
-void
-tls_peer_clear(struct tls_peer *p)
-{
-	p->len = 0;
-	if (p->text != NULL)
-		p->text[0] = '\0';
-}
-
 static int
 peer_wait(struct tls_peer *p, const char *needle, const int *flag)
 {
@@ -273,10 +272,4 @@ int
 tls_peer_fd(const struct tls_peer *p)
 {
 	return p->fd;
-}
-
-void
-tls_peer_stop(struct tls_peer *p, int stop)
-{
-	p->stopped = stop;
 }

@@ -16,8 +16,8 @@ struct tls_peer;
 struct tls_test {
 	struct tls_ctx *ctx;
 	unsigned int signatures; /* that the handshakes asked for */
-	uint16_t scheme;	 /* of the last one */
-	int refuse;		 /* the next one */
+	uint16_t scheme;         /* of the last one */
+	int refuse;              /* the next one */
 };
 
 /* type: "EC", "RSA" or "ED25519".  Fails the test if anything fails. */
@@ -36,10 +36,8 @@ void tls_peer_send(struct tls_peer *p, const void *data, size_t len);
 /* What has arrived so far, NUL-terminated; lent until the next call. */
 const char *tls_peer_text(struct tls_peer *p);
 size_t tls_peer_len(const struct tls_peer *p);
-/* Forgets it. */
-void tls_peer_clear(struct tls_peer *p);
-/* Turns the loop until the text holds needle (1), or the server closed or 20
- * seconds went by (0). */
+/* Turns the loop at least once, until the text holds needle (1), or the server
+ * closed or 20 seconds went by (0). */
 int tls_peer_wait(struct tls_peer *p, const char *needle);
 /* Likewise until the server closed. */
 int tls_peer_wait_closed(struct tls_peer *p);
@@ -47,7 +45,5 @@ int tls_peer_wait_closed(struct tls_peer *p);
 int tls_peer_wait_flag(struct tls_peer *p, const int *flag);
 /* Raw bytes instead of TLS. */
 int tls_peer_fd(const struct tls_peer *p);
-/* Stops receiving, for tests of back-pressure. */
-void tls_peer_stop(struct tls_peer *p, int stop);
 
 #endif
