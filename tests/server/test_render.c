@@ -354,7 +354,7 @@ Test(render, one_task)
 	    "\"starttime\":1718033537,\"status\":\"stopped\","
 	    "\"tokenid\":\"tok\",\"type\":\"prune\","
 	    "\"upid\":\"" UPID("66671C81", "prune", "s2",
-		"u@pbs!t") "\","
+		"u@pbs!tok") "\","
 			   "\"user\":\"u@pbs\"}");
 }
 
