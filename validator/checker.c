@@ -85,8 +85,9 @@ checker_die(struct checker *c, const char *why)
 	struct request *r;
 	enum err_code code = ERR_CORRUPT;
 
-	log_warn("checker", "%s pid=%d requests=%s", why, (int)c->pid,
-	    TAILQ_EMPTY(&c->requests) ? "none" : "some");
+	if (!c->pool->stopped)
+		log_warn("checker", "%s pid=%d requests=%s", why, (int)c->pid,
+		    TAILQ_EMPTY(&c->requests) ? "none" : "some");
 	c->dead = true;
 	event_del(c->timer);
 	ipc_free(&c->ipc);

@@ -53,6 +53,8 @@ typedef void checker_manifest_fn(void *arg, const struct checker_manifest *m);
 /* program: path of holdfast-checker; spare: how many to keep ready. */
 struct checker_pool *checker_pool_new(struct event_base *base,
     const char *program, unsigned int spare, struct err *e);
+/* Ends all that are busy: their requests fail.  No more can be taken. */
+void checker_pool_stop(struct checker_pool *p);
 /* Every checker must have been released. */
 void checker_pool_free(struct checker_pool **p);
 /* A child ended (SIGCHLD): collects those that are ours. */

@@ -48,6 +48,7 @@ struct checker_pool {
 	unsigned int spare_want;
 	unsigned int nspare;
 	unsigned int nbusy;
+	bool stopped;
 	uint32_t generation;
 	int status_pipe[2]; /* children write; only drained */
 	int dead_pipe[2];   /* its end tells children that we are gone */

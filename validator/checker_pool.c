@@ -199,6 +199,23 @@ checker_pool_new(struct event_base *base, const char *program,
 	return p;
 }
 
+void
+checker_pool_stop(struct checker_pool *p)
+{
+	struct checker *c;
+
+	p->stopped = true;
+	event_del(p->refill);
+	/* A callback may release any of them: start anew after each. */
+	do {
+		TAILQ_FOREACH(c, &p->busy, entry)
+			if (!c->dead)
+				break;
+		if (c != NULL)
+			checker_die(c, "validator ends");
+	} while (c != NULL);
+}
+
 static void
 pool_end_all(struct checker_list *list)
 {
@@ -344,6 +361,10 @@ pool_pop(struct checker_pool *p, struct err *e)
 {
 	struct checker *c;
 
+	if (p->stopped) {
+		err_set(e, ERR_UNAVAILABLE, "validator ends");
+		return NULL;
+	}
 	while ((c = TAILQ_FIRST(&p->spare)) != NULL) {
 		TAILQ_REMOVE(&p->spare, c, entry);
 		p->nspare--;

@@ -27,7 +27,8 @@
  *                                       "bytes"?}]}
  * session-stop     id                   {}
  * lock-list        [store]              {"locks": [{"key", "mode": "shared" |
- *                                       "exclusive", "session", "since"}]}
+ *                                       "exclusive", "session", "what",
+ *                                       "since"}]}
  * task-list        [store] [user]       {"tasks": [{"upid", "endtime"?,
  *                  [running=1] [limit]  "status"?}], "total"}
  * task-log         upid [start] [limit] {"lines": [{"n", "t"}], "total",

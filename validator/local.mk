@@ -1,18 +1,52 @@
 # validator/: the datastores' owner and its checkers; validator/store/ below.
 noinst_LIBRARIES += libvalidator.a libchecker.a
-
+pkglibexec_PROGRAMS += holdfast-checker
+EXTRA_PROGRAMS += holdfast-validator
 
 libchecker_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 libchecker_a_SOURCES = \
 	validator/checker_work.c validator/checker_work.h \
 	validator/judge.c validator/judge.h
 
+holdfast_checker_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+holdfast_checker_SOURCES = validator/checker_main.c
+holdfast_checker_LDADD = libchecker.a $(FORMAT_LIBS) $(COMMON_LIBS)
 
 libvalidator_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 libvalidator_a_SOURCES = \
+	validator/blob.c \
+	validator/call.c validator/call.h validator/call_int.h \
+	validator/call_group.c \
+	validator/call_prune.c \
+	validator/call_snap.c \
+	validator/call_store.c \
+	validator/call_task.c \
 	validator/checker.c validator/checker.h validator/checker_int.h \
 	validator/checker_pool.c \
-	validator/control.h \
+	validator/control.c validator/control.h validator/control_int.h \
+	validator/control_cmds.c \
+	validator/deposit.c \
+	validator/finish.c validator/finish.h \
+	validator/manifest_edit.c validator/manifest_edit.h \
+	validator/peer.c validator/peer.h \
+	validator/reuse.c validator/reuse.h \
+	validator/session.c validator/session.h validator/session_int.h \
+	validator/session_append.c \
+	validator/session_check.c \
+	validator/session_files.c \
+	validator/session_index.c \
+	validator/session_open.c \
+	validator/session_reader.c \
+	validator/session_recover.c \
+	validator/session_resume.c \
+	validator/start.c validator/start.h \
 	validator/task.c validator/task.h \
 	validator/task_read.c validator/task_read.h \
+	validator/validator.c validator/validator.h \
 	validator/validator_conf.c validator/validator_conf.h
+
+VALIDATOR_LIBS = libvalidator.a $(STORE_LIBS) $(FORMAT_LIBS) $(COMMON_LIBS)
+
+holdfast_validator_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+holdfast_validator_SOURCES = validator/main.c
+holdfast_validator_LDADD = $(VALIDATOR_LIBS)

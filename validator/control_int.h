@@ -1,0 +1,49 @@
+#ifndef VALIDATOR_CONTROL_INT_H
+#define VALIDATOR_CONTROL_INT_H
+
+/* For control.c (connections, answers) and control_cmds.c (the commands). */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/format/upid.h"
+#include "validator/store/threads.h"
+
+struct control_peer;
+struct json;
+struct validator;
+
+/* A request; may outlive its peer's connection. */
+struct control_req {
+	struct store_job job; /* first: a job is its request */
+	struct store_flow flow;
+	struct control_peer *peer;
+	struct validator *v;
+	uint64_t seq;
+	char *args; /* "key=value" NUL ... */
+	size_t args_len;
+	unsigned int pending;
+	struct json *list; /* being filled */
+	struct upid upid;
+	bool active;
+	char **running;
+	size_t nrunning;
+	uint64_t total;
+	int rv;
+	struct err err;
+};
+
+/* Both answer, and free the request. */
+void control_fail(struct control_req *r, const struct err *why);
+void control_reply(struct control_req *r, struct json *obj); /* takes obj */
+
+struct control_cmd {
+	const char *name; /* NULL ends the table */
+	/* In the loop: answers, now or after work in a thread. */
+	void (*run)(struct control_req *r);
+};
+extern const struct control_cmd control_cmds[];
+
+#endif

@@ -1,0 +1,285 @@
+/*
+ * holdfast-validator: owns the datastores, the locks and the task logs.
+ * Started by systemd or the operator; root only until its sockets are bound,
+ * then holdfast-validator.  Serves workers, which it distrusts, and the
+ * operator's command; gives a client's bytes to checkers only.
+ */
+#include "config.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "common/io.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/proc.h"
+#include "validator/checker.h"
+#include "validator/control.h"
+#include "validator/manifest_edit.h"
+#include "validator/peer.h"
+#include "validator/session.h"
+#include "validator/start.h"
+#include "validator/store/threads.h"
+#include "validator/store/verified.h"
+#include "validator/task.h"
+#include "validator/validator.h"
+
+#define CONF_DEFAULT SYSCONFDIR "/validator.conf"
+
+static void
+usage(FILE *f)
+{
+	fprintf(f,
+	    "usage: holdfast-validator [-dfhV] [-c FILE]\n"
+	    "Owns the datastores; workers ask it for what they need.\n\n"
+	    "  -c FILE  configuration (%s)\n"
+	    "  -d       log more\n"
+	    "  -f       log to stderr\n"
+	    "  -h       this text\n"
+	    "  -V       version\n",
+	    CONF_DEFAULT);
+}
+
+/* -1 to go on, else the exit code. */
+static int
+parse_options(struct validator *v, int argc, char **argv)
+{
+	unsigned int flags = 0;
+	int c;
+
+	v->conf_path = CONF_DEFAULT;
+	while ((c = getopt(argc, argv, "c:dfhV")) != -1) {
+		if (c == 'c') {
+			v->conf_path = optarg;
+		} else if (c == 'd') {
+			flags |= LOG_F_DEBUG;
+		} else if (c == 'f') {
+			flags |= LOG_F_STDERR;
+		} else if (c == 'h') {
+			usage(stdout);
+			return PROC_EXIT_OK;
+		} else if (c == 'V') {
+			printf("holdfast-validator %s\n", PACKAGE_VERSION);
+			return PROC_EXIT_OK;
+		} else {
+			usage(stderr);
+			return PROC_EXIT_USAGE;
+		}
+	}
+	if (optind != argc) {
+		usage(stderr);
+		return PROC_EXIT_USAGE;
+	}
+	log_init("holdfast-validator", flags);
+	return -1;
+}
+
+/* --- signals --- */
+
+static void
+on_stop(int fd, short what, void *ctx)
+{
+	struct validator *v = ctx;
+
+	(void)fd;
+	(void)what;
+	event_base_loopbreak(v->base);
+}
+
+static void
+on_hangup(int fd, short what, void *ctx)
+{
+	struct err e;
+
+	(void)fd;
+	(void)what;
+	proc_notify("RELOADING=1");
+	if (validator_reload(ctx, &e) == -1)
+		log_err_e("main", &e, "reload failed, the old stays");
+	proc_notify("READY=1");
+}
+
+static void
+on_child(int fd, short what, void *ctx)
+{
+	struct validator *v = ctx;
+
+	(void)fd;
+	(void)what;
+	checker_pool_reap(v->checkers);
+}
+
+static void
+on_watchdog(int fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	(void)ctx;
+	proc_notify("WATCHDOG=1");
+}
+
+static const struct {
+	int signo;
+	void (*cb)(int fd, short what, void *ctx);
+} handled[] = {
+    {SIGTERM, on_stop},
+    {SIGINT, on_stop},
+    {SIGHUP, on_hangup},
+    {SIGCHLD, on_child},
+};
+#define NHANDLED (sizeof(handled) / sizeof(handled[0]))
+
+/* --- serving --- */
+
+/* From configuration to a sealed process; PROC_EXIT_OK or why not. */
+static int
+start(struct validator *v, int fds[2])
+{
+	struct err e;
+
+	if (validator_conf_load(&v->conf, v->conf_path, &e) == -1) {
+		log_err_e("main", &e, "configuration");
+		return PROC_EXIT_CONFIG;
+	}
+	if (start_privileged(v, fds, &e) == -1) {
+		log_err_e("main", &e, "cannot start");
+		return PROC_EXIT_CONFIG;
+	}
+	if (start_drop(v, &e) == -1) {
+		log_err_e("main", &e, "cannot drop privileges");
+		return PROC_EXIT_SANDBOX;
+	}
+	if (start_state(v, &e) == -1) {
+		log_err_e("main", &e, "cannot start");
+		return PROC_EXIT_CONFIG;
+	}
+	if (start_seal(v, &e) == -1) {
+		log_err_e("main", &e, "cannot seal the process");
+		return PROC_EXIT_SANDBOX;
+	}
+	return PROC_EXIT_OK;
+}
+
+static void
+make_pools(struct validator *v)
+{
+	struct store_pool_opts o = {0};
+	struct vstore *vs;
+	struct err e;
+	size_t i;
+
+	if ((v->local_pool = store_pool_new(v->base, NULL, &e)) == NULL)
+		fatal_e("main", &e, "cannot make threads");
+	store_flow_init(&v->verified_flow, v->local_pool, STORE_CLASS_IO, 1);
+	for (i = 0; i < v->nstores; i++) {
+		vs = &v->stores[i];
+		if (vs->store == NULL)
+			continue;
+		o.threads[STORE_CLASS_STAT] =
+		    (unsigned int)vs->conf->stat_threads;
+		o.threads[STORE_CLASS_IO] = (unsigned int)vs->conf->io_threads;
+		if ((vs->pool = store_pool_new(v->base, &o, &e)) == NULL)
+			fatal_e("main", &e, "cannot make threads");
+	}
+}
+
+static void
+make_modules(struct validator *v)
+{
+	char *checker = xasprintf("%s/holdfast-checker", v->conf.libexec_dir);
+	struct err e;
+
+	make_pools(v);
+	v->grants = grant_seen_new();
+	v->checkers = checker_pool_new(v->base, checker,
+	    (unsigned int)v->conf.spare_checkers, &e);
+	free(checker);
+	if (v->checkers == NULL)
+		fatal_e("main", &e, "cannot make checkers");
+	v->edits = manifest_edits_new(v);
+	if ((v->sessions = sessions_new(v, &e)) == NULL ||
+	    sessions_recover(v->sessions, &e) == -1)
+		fatal_e("main", &e, "cannot take over sessions");
+}
+
+/* Sessions stay as they are: the next process goes on with them. */
+static void
+free_modules(struct validator *v)
+{
+	size_t i;
+
+	sessions_suspend(v->sessions);
+	peers_free(&v->peers);
+	checker_pool_stop(v->checkers);
+	for (i = 0; i < v->nstores; i++)
+		if (v->stores[i].pool != NULL)
+			store_pool_free(&v->stores[i].pool);
+	store_pool_free(&v->local_pool);
+	sessions_free(&v->sessions);
+	manifest_edits_free(&v->edits);
+	checker_pool_free(&v->checkers);
+	grant_seen_free(v->grants);
+}
+
+static void
+serve(struct validator *v, const int fds[2])
+{
+	struct event *events[NHANDLED], *watchdog = NULL;
+	uint64_t ms = proc_watchdog_ms();
+	struct timeval tv = {(time_t)(ms / 1000),
+	    (suseconds_t)(ms % 1000 * 1000)};
+	struct control *control;
+	struct err e;
+	size_t i;
+
+	for (i = 0; i < NHANDLED; i++)
+		if ((events[i] = proc_signal(v->base, handled[i].signo,
+			 handled[i].cb, v, &e)) == NULL)
+			fatal_e("main", &e, "signals");
+	make_modules(v);
+	if ((v->peers = peers_new(v, fds[0], &e)) == NULL ||
+	    (control = control_new(v, fds[1], &e)) == NULL)
+		fatal_e("main", &e, "sockets");
+	if (ms > 0 &&
+	    (watchdog = event_new(v->base, -1, EV_PERSIST, on_watchdog, v)) !=
+		NULL)
+		event_add(watchdog, &tv);
+	log_info("main", "ready");
+	proc_notify("READY=1");
+	event_base_dispatch(v->base);
+	proc_notify("STOPPING=1");
+	control_free(&control);
+	free_modules(v);
+	if (watchdog != NULL)
+		event_free(watchdog);
+	for (i = 0; i < NHANDLED; i++)
+		event_free(events[i]);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct validator v = {0};
+	int fds[2] = {-1, -1}, code;
+
+	code = parse_options(&v, argc, argv);
+	if (code != -1)
+		return code;
+	proc_signals_init();
+	v.started = io_realtime_s();
+	io_random(&v.boot, sizeof(v.boot));
+	code = start(&v, fds);
+	if (code != PROC_EXIT_OK)
+		return code;
+	if ((v.base = event_base_new()) == NULL)
+		fatal("main", "no event loop");
+	serve(&v, fds);
+	start_undo(&v);
+	event_base_free(v.base);
+	return PROC_EXIT_OK;
+}

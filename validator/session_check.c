@@ -1,0 +1,424 @@
+/*
+ * Joins the check of reused chunks (reuse.c) to the store's scans, to the
+ * base's manifest and to the session.  Runs in the validator's loop.
+ * Everything here is the validator's own; a suspect chunk (after a power cut)
+ * is decoded by the session's checker.
+ */
+#include "config.h"
+
+#include "validator/session_int.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "common/io.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/str.h"
+#include "validator/checker.h"
+#include "validator/manifest_edit.h"
+#include "validator/reuse.h"
+#include "validator/store/chunk_store.h"
+#include "validator/store/reuse_scan.h"
+#include "validator/store/verified.h"
+#include "validator/task.h"
+#include "validator/validator.h"
+
+/* --- suspects: chunks that may not be whole after a power cut --- */
+
+struct suspect {
+	struct session_req req;
+	struct session_file *file;
+	uint64_t pos;
+	struct index_entry entry;
+	int fd;
+	bool retried;
+};
+
+static void suspect_next(struct session *s);
+static void suspect_judge(struct suspect *u);
+
+static void
+suspect_end(struct suspect *u)
+{
+	struct session *s = u->req.s;
+
+	io_close(&u->fd);
+	s->suspect_busy = false;
+	if (session_is_open(s))
+		suspect_next(s);
+	session_unhold(s);
+	free(u);
+}
+
+static void
+suspect_touch(struct store_job *job)
+{
+	struct suspect *u = (struct suspect *)job;
+
+	u->req.rv =
+	    chunk_touch(u->req.s->vs->store, &u->entry.digest, &u->req.err);
+}
+
+static void
+suspect_touched(struct store_job *job)
+{
+	struct suspect *u = (struct suspect *)job;
+	struct session *s = u->req.s;
+
+	if (u->req.rv == 0) {
+		bitmap_set(&u->file->checked, u->pos);
+		reuse_progress(s->reuse);
+	} else if (session_is_open(s)) {
+		reuse_failed(s->reuse, &u->req.err);
+	}
+	suspect_end(u);
+}
+
+static void
+suspect_judged(void *arg, const struct checker_verdict *v)
+{
+	struct suspect *u = arg;
+	struct session *s = u->req.s;
+
+	if (v->err.code == ERR_UNAVAILABLE && !u->retried &&
+	    session_is_open(s)) {
+		u->retried = true;
+		suspect_judge(u);
+		return;
+	}
+	if (v->err.code == ERR_OK) {
+		session_req_submit(&u->req, &s->bulk, suspect_touch,
+		    suspect_touched);
+		return;
+	}
+	if (v->err.code == ERR_CORRUPT)
+		reuse_missing(s->reuse, u->file->number, u->pos,
+		    &u->entry.digest, true);
+	else
+		reuse_failed(s->reuse, &v->err);
+	suspect_end(u);
+}
+
+static void
+suspect_judge(struct suspect *u)
+{
+	struct checker *c;
+	struct err e;
+
+	c = session_checker(u->req.s, &e);
+	if (c == NULL ||
+	    checker_stored(c, u->fd, (uint32_t)(u->entry.end - u->entry.start),
+		&u->entry.digest, suspect_judged, u, &e) == -1) {
+		reuse_failed(u->req.s->reuse, &e);
+		suspect_end(u);
+	}
+}
+
+static void
+suspect_open(struct store_job *job)
+{
+	struct suspect *u = (struct suspect *)job;
+	uint64_t len;
+
+	if (index_get_entry(&u->file->view, u->pos, &u->entry, &u->req.err) ==
+	    -1)
+		return;
+	u->fd = chunk_open(u->req.s->vs->store, &u->entry.digest, &len,
+	    &u->req.err);
+	u->req.rv = u->fd == -1 ? -1 : 0;
+}
+
+static void
+suspect_opened(struct store_job *job)
+{
+	struct suspect *u = (struct suspect *)job;
+	struct session *s = u->req.s;
+
+	if (!session_is_open(s)) {
+		suspect_end(u);
+	} else if (u->req.rv == 0) {
+		suspect_judge(u);
+	} else {
+		if (u->req.err.code == ERR_MISSING)
+			reuse_missing(s->reuse, u->file->number, u->pos,
+			    &u->entry.digest, false);
+		else
+			reuse_failed(s->reuse, &u->req.err);
+		suspect_end(u);
+	}
+}
+
+/* One at a time: they are few, and their checker has other work. */
+static void
+suspect_next(struct session *s)
+{
+	struct suspect *u;
+	uint64_t pos;
+	uint32_t i;
+
+	if (s->suspect_busy)
+		return;
+	for (i = 0; i < s->nfiles; i++) {
+		if (s->files[i]->scan == NULL ||
+		    !reuse_scan_take_suspect(s->files[i]->scan, &pos))
+			continue;
+		u = xcalloc(1, sizeof(*u));
+		u->req.s = s;
+		u->file = s->files[i];
+		u->pos = pos;
+		u->fd = -1;
+		s->suspect_busy = true;
+		session_hold(s);
+		session_req_submit(&u->req, &s->bulk, suspect_open,
+		    suspect_opened);
+		return;
+	}
+}
+
+/* --- scans --- */
+
+static void
+scan_progress(void *ctx, struct reuse_scan *scan)
+{
+	struct session_file *f = ctx;
+
+	(void)scan;
+	if (!session_is_open(f->session))
+		return;
+	reuse_progress(f->session->reuse);
+	if (session_is_open(f->session))
+		suspect_next(f->session);
+}
+
+static void
+scan_done(void *ctx, struct reuse_scan *scan)
+{
+	struct session_file *f = ctx;
+	struct session *s = f->session;
+	struct reuse_scan_result r;
+	struct err why;
+
+	f->scanning = false;
+	reuse_scan_get_result(scan, &r);
+	if (!r.cancelled && session_is_open(s)) {
+		if (r.state == CHUNK_MISSING) {
+			reuse_missing(s->reuse, f->number, r.position,
+			    &r.digest, false);
+		} else if (r.state == CHUNK_ERROR) {
+			why = *r.err;
+			reuse_failed(s->reuse, &why);
+		} else {
+			session_log_line(s,
+			    "chunks of '%s' are checked (%" PRIu64 ")", f->name,
+			    f->view.count);
+			reuse_progress(s->reuse);
+		}
+		if (session_is_open(s))
+			suspect_next(s);
+	}
+	session_unhold(s);
+}
+
+/* --- what the state machine wants done --- */
+
+static void
+check_scan(void *ctx, uint32_t file)
+{
+	struct session *s = ctx;
+	struct session_file *f = s->files[file];
+	struct timeval now = {0, 0};
+	struct reuse_scan_opts o = {
+	    .store = s->vs->store,
+	    .flow = &s->stat,
+	    .fd = f->fd,
+	    .checked = &f->checked,
+	    .referenced = &f->referenced,
+	    .ctx = f,
+	    .done = scan_done,
+	    .progress = scan_progress,
+	};
+
+	if (f->scanning)
+		return; /* a suspect turned out bad meanwhile */
+	if (f->scan != NULL)
+		reuse_scan_free(&f->scan);
+	if (reuse_scan_start(&f->scan, &o, &s->check_err) == -1) {
+		event_add(s->check_failed, &now);
+		return;
+	}
+	f->scanning = true;
+	session_hold(s);
+}
+
+/* A scan that could not start: told outside of the state machine's call. */
+static void
+check_failed(evutil_socket_t fd, short what, void *ctx)
+{
+	struct session *s = ctx;
+
+	(void)fd;
+	(void)what;
+	if (session_is_open(s))
+		reuse_failed(s->reuse, &s->check_err);
+}
+
+static void
+check_marked(void *arg, const struct err *why, bool no_manifest)
+{
+	struct session *s = arg;
+
+	if (!s->sessions->suspended) {
+		if (why == NULL)
+			session_log_line(s,
+			    "marked the previous snapshot as bad");
+		else
+			session_log_line(s,
+			    "cannot mark the previous snapshot as bad: %s",
+			    STR_VIS(why->msg));
+		reuse_marked(s->reuse, why, no_manifest);
+	}
+	session_unhold(s);
+}
+
+static void
+forget_run(struct store_job *job)
+{
+	struct session_req *r = (struct session_req *)job;
+	struct session *s = r->s;
+	struct backup_snapshot base = {s->snap.group, s->base_time};
+
+	r->rv = verified_del(s->v->verified, s->vs->conf->title, &s->ns, &base,
+	    &r->err);
+}
+
+static void
+forget_done(struct store_job *job)
+{
+	struct session_req *r = (struct session_req *)job;
+
+	if (r->rv == -1)
+		log_err_e("session", &r->err, "cannot forget a verification");
+	session_unhold(r->s);
+	free(r);
+}
+
+static void
+check_mark(void *ctx, const struct digest *missing)
+{
+	struct session *s = ctx;
+	struct backup_snapshot base = {s->snap.group, s->base_time};
+	struct session_req *forget = xcalloc(1, sizeof(*forget));
+	char hex[DIGEST_HEX_LEN + 1], text[SNAPSHOT_STR_MAX + 1];
+	struct checker_op op = {
+	    .op = MANIFEST_OP_VERIFY,
+	    .state = VERIFY_STATE_FAILED,
+	    .text = task_upid(s->task),
+	};
+	struct err e;
+
+	digest_to_hex(missing, hex);
+	snapshot_to_str(&base, text);
+	log_warn("session",
+	    "chunk %s is not usable, marking %s/%s as bad id=%016" PRIx64, hex,
+	    s->vs->conf->title, text, s->id);
+	session_log_line(s,
+	    "chunk %s of the previous snapshot \"%s\" is not usable", hex,
+	    text);
+	s->check_missing = true;
+	if (session_save(s, &e) == -1)
+		log_err_e("session", &e, "cannot save id=%016" PRIx64, s->id);
+	session_hold(s);
+	manifest_edit_start(s->v->edits, s->vs, &s->ns, &base, &op,
+	    check_marked, s);
+	forget->s = s;
+	session_hold(s);
+	session_req_submit(forget, &s->v->verified_flow, forget_run,
+	    forget_done);
+}
+
+static void
+check_abort(void *ctx, const struct err *why)
+{
+	struct session *s = ctx;
+
+	finish_cancel(s);
+	session_abort(s, why);
+}
+
+static void
+check_joined(void *ctx)
+{
+	finish_joined(ctx);
+}
+
+void
+session_check_init(struct session *s)
+{
+	struct reuse_cb cb = {
+	    .scan = check_scan,
+	    .mark = check_mark,
+	    .abort = check_abort,
+	    .joined = check_joined,
+	    .ctx = s,
+	};
+
+	s->reuse = reuse_new(&cb, (enum on_missing)s->vs->conf->on_missing,
+	    s->base_recent);
+	s->check_failed = evtimer_new(s->v->base, check_failed, s);
+	if (s->check_failed == NULL)
+		fatal("session", "no event");
+}
+
+int
+session_check_file(struct session *s, struct session_file *f, struct err *e)
+{
+	uint64_t i;
+
+	if (f->checked.words != NULL)
+		return 0;
+	f->session = s;
+	if (session_bitmaps_open(&f->checked, &f->referenced, s->run_fd,
+		f->number, f->view.count, e) == -1)
+		return -1;
+	/* What was found to be missing before a restart is only known to be
+	 * something: look again. */
+	if (s->check_missing && s->resuming)
+		for (i = 0; i < f->view.count; i++)
+			bitmap_clear(&f->checked, i);
+	if (reuse_add_file(s->reuse, f->number, &f->checked, &f->referenced,
+		e) == -1) {
+		bitmap_fini(&f->checked);
+		bitmap_fini(&f->referenced);
+		return -1;
+	}
+	return 0;
+}
+
+void
+session_check_stop(struct session *s)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->nfiles; i++)
+		if (s->files[i]->scanning)
+			reuse_scan_cancel(s->files[i]->scan);
+	if (s->check_failed != NULL)
+		event_del(s->check_failed);
+}
+
+void
+session_check_free(struct session *s)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->nfiles; i++)
+		if (s->files[i]->scan != NULL)
+			reuse_scan_free(&s->files[i]->scan);
+	if (s->check_failed != NULL)
+		event_free(s->check_failed);
+	s->check_failed = NULL;
+}

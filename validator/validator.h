@@ -1,0 +1,74 @@
+#ifndef VALIDATOR_VALIDATOR_H
+#define VALIDATOR_VALIDATOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/grant.h"
+#include "validator/validator_conf.h"
+#include "validator/store/threads.h"
+
+/*
+ * What all modules of the validator share: made by main.c before the first
+ * peer, passed by pointer.  Each member belongs to the module named by its
+ * type; all of it is the loop's.
+ */
+struct checker_pool;
+struct event_base;
+struct lockdb;
+struct manifest_edits;
+struct peers;
+struct sessions;
+struct store;
+struct store_pool;
+struct tasks;
+struct verified;
+
+/* A configured datastore, also when it was refused at start. */
+struct vstore {
+	const struct datastore_conf *conf;
+	struct store *store;     /* NULL: see refused */
+	struct store_pool *pool; /* NULL if the store is */
+	struct err refused;
+	unsigned int nsessions;
+};
+
+struct validator {
+	struct event_base *base;
+	const char *conf_path;
+	struct validator_conf conf;
+	struct vstore *stores; /* conf.nstores of them */
+	size_t nstores;
+	uint8_t grant_key[GRANT_KEY_LEN];
+	struct grant_seen *grants;
+	struct lockdb *locks;
+	struct verified *verified;       /* only in jobs of verified_flow */
+	struct store_flow verified_flow; /* a strand of local_pool */
+	struct store_pool *local_pool;   /* for the folders STATE and LOG */
+	struct checker_pool *checkers;
+	struct tasks *tasks;
+	struct manifest_edits *edits;
+	struct sessions *sessions;
+	struct peers *peers;
+	uint64_t boot; /* at random: tells workers that we are a new process */
+	int64_t started;
+};
+
+/* NULL if no such datastore is configured. */
+struct vstore *validator_store(struct validator *v, const char *name);
+/*
+ * The open store of that name.  ERR_INVALID "no such datastore", its
+ * refusal, or ERR_MAINTENANCE unless this kind of use is allowed now.
+ */
+int validator_store_use(struct validator *v, const char *name, int writes,
+    struct vstore **out, struct err *e);
+/* Reads the configuration again; what cannot change while we run is refused
+ * and nothing changes. */
+int validator_reload(struct validator *v, struct err *e);
+
+/* Ends this process without warning if "name" is the configured point: so
+ * tests can kill it between any two steps. */
+void validator_kill_point(const struct validator *v, const char *name);
+
+#endif
