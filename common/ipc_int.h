@@ -55,7 +55,7 @@ int ipc_packet_send(int fd, const void *data, size_t len, const int *fds,
  * Header and row checks in the order that ipc.h promises.  Fills m but for
  * the descriptors; *row_out is the row.  0, or -1 with ERR_PROTO.
  */
-int ipc_packet_check(const struct ipc_proto *proto, uint8_t role,
+int ipc_packet_check(const struct ipc_proto *proto, uint16_t role,
     uint32_t state, const uint8_t *buf, size_t len, int nfds, struct ipc_msg *m,
     const struct ipc_row **row_out, struct err *e);
 /* hdr: IPC_HDR_LEN bytes. */

@@ -164,7 +164,7 @@ ipc_packet_header(uint8_t *hdr, const struct ipc_proto *proto, uint16_t type,
 }
 
 int
-ipc_packet_check(const struct ipc_proto *proto, uint8_t role, uint32_t state,
+ipc_packet_check(const struct ipc_proto *proto, uint16_t role, uint32_t state,
     const uint8_t *buf, size_t len, int nfds, struct ipc_msg *m,
     const struct ipc_row **row_out, struct err *e)
 {
