@@ -72,3 +72,13 @@ check_PROGRAMS += tests/common/test_wire
 tests_common_test_wire_SOURCES = tests/common/test_wire.c
 tests_common_test_wire_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_common_test_wire_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_grant
+tests_common_test_grant_SOURCES = tests/common/test_grant.c
+tests_common_test_grant_CPPFLAGS = $(TEST_CPPFLAGS) $(CRYPTO_CFLAGS)
+tests_common_test_grant_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_privs
+tests_common_test_privs_SOURCES = tests/common/test_privs.c
+tests_common_test_privs_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_privs_LDADD = $(COMMON_TEST_LIBS)
