@@ -13,7 +13,6 @@ libserver_a_SOURCES = \
 	server/api_snapshot.c \
 	server/api_task.c \
 	server/api_upgrade.c \
-	server/err_ssl.c server/err_ssl.h \
 	server/http1.c server/http1.h \
 	server/http1_parser.c server/http1_parser.h \
 	server/identity.c server/identity.h \
@@ -21,7 +20,6 @@ libserver_a_SOURCES = \
 	server/master_auth.c \
 	server/master_listen.c \
 	server/master_pool.c \
-	server/options.c server/options.h \
 	server/param_formats.c \
 	server/params.c server/params.h \
 	server/render.c server/render.h server/render_int.h \

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +42,7 @@
 #define SECURE_HEAP ((size_t)256 * 1024)
 #define SECURE_HEAP_MIN 32
 #define FILES_WANTED ((uint64_t)AUTH_WORKERS_MAX + 256)
-#define PLACES_MAX 16
+#define PLACES_OWN 6 /* those of auth_init_seal() */
 
 /* A file of our own below STATE/auth; the caller's. */
 static char *
@@ -227,7 +226,7 @@ auth_init_state(struct auth *a, struct err *e)
 /* --- seal ---------------------------------------------------------------- */
 
 struct places {
-	struct sandbox_path v[PLACES_MAX];
+	struct sandbox_path *v;
 	size_t n;
 };
 
@@ -252,7 +251,9 @@ places_add_folder(struct places *p, const char *file)
 int
 auth_init_seal(struct auth *a, struct err *e)
 {
-	struct places p = {.n = 0};
+	struct places p = {xcalloc(PLACES_OWN + sandbox_system_npaths,
+			       sizeof(*p.v)),
+	    0};
 	char *dir = state_path(a, "");
 	size_t i;
 	int rv;
@@ -263,11 +264,13 @@ auth_init_seal(struct auth *a, struct err *e)
 	places_add_folder(&p, a->conf.tls_certificate);
 	places_add_folder(&p, a->conf.tls_key);
 	places_add_folder(&p, a->conf.client_ca);
-	for (i = 0; i < sandbox_system_npaths && p.n < PLACES_MAX; i++)
+	for (i = 0; i < sandbox_system_npaths; i++)
 		p.v[p.n++] = sandbox_system_paths[i];
-	rv = proc_harden(SIGTERM, e);
+	/* That the parent is gone shows on PROC_FD_DEAD, if there is one. */
+	rv = proc_harden(0, e);
 	if (rv == 0)
 		rv = sandbox_enter(SANDBOX_AUTH, p.v, p.n, 0, e);
+	free(p.v);
 	free(dir);
 	return rv;
 }

@@ -43,8 +43,8 @@ static const struct ipc_proto control_proto = {
     .name = "control",
     .rows = control_rows,
     .nrows = sizeof(control_rows) / sizeof(control_rows[0]),
-    .version = AUTH_PROTO_VERSION,
-    .version_min = AUTH_PROTO_VERSION,
+    .version = IPC_VERSION,
+    .version_min = IPC_VERSION,
 };
 
 static const struct control_row {

@@ -24,6 +24,7 @@
 #include "server/auth/password_hash.h"
 
 #define SUB "hasher"
+#define HASHER_IDLE_MS (60 * 60 * 1000)
 #define HASHER_MEMORY ((uint64_t)256 << 20)
 
 static int hasher_on_hash_check(void *ctx, struct ipc_msg *m);
@@ -122,8 +123,11 @@ main(void)
 		fatal_e(SUB, &e, "not started by holdfast-auth");
 	hasher_seal();
 	for (;;) {
-		if (ipc_recv(c, -1, &m, &e) == -1)
+		if (ipc_recv(c, HASHER_IDLE_MS, &m, &e) == -1) {
+			if (e.code == ERR_TIMEOUT)
+				continue;
 			break;
+		}
 		if (ipc_row_get(&hasher_proto, m.type)->handler(NULL, &m) ==
 		    -1) {
 			e = m.err;

@@ -1,7 +1,11 @@
 # server/auth: accounts, passwords, tickets, tokens, rights, grants, signing.
-# libserverconf.a: server.conf, for the master, the workers and auth.
+# libserverconf.a: what the master, the workers and auth share.
 noinst_LIBRARIES += libserverconf.a libauth.a
-libserverconf_a_SOURCES = server/server_conf.c server/server_conf.h
+libserverconf_a_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS)
+libserverconf_a_SOURCES = \
+	server/err_ssl.c server/err_ssl.h \
+	server/options.c server/options.h \
+	server/server_conf.c server/server_conf.h
 
 libauth_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(CRYPTO_CFLAGS)
 libauth_a_SOURCES = \
@@ -31,6 +35,15 @@ libauth_a_SOURCES = \
 	server/auth/view.c \
 	server/auth/worker_peer.c server/auth/worker_peer.h
 
-# libserver.a only for server/err_ssl.c.
-AUTH_LIBS = libauth.a libserverconf.a libserver.a $(FORMAT_LIBS) \
-	$(COMMON_LIBS) $(LMDB_LIBS)
+AUTH_LIBS = libauth.a libserverconf.a $(FORMAT_LIBS) $(COMMON_LIBS) \
+	$(LMDB_LIBS)
+pkglibexec_PROGRAMS += holdfast-auth holdfast-hasher
+holdfast_auth_SOURCES = server/auth/main.c
+holdfast_auth_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+holdfast_auth_LDADD = $(AUTH_LIBS)
+
+# The hasher links neither LMDB nor anything else of auth.
+holdfast_hasher_SOURCES = server/auth/hasher_main.c \
+	server/auth/password_hash.c server/auth/password_hash.h
+holdfast_hasher_CPPFLAGS = $(AM_CPPFLAGS) $(XCRYPT_CFLAGS)
+holdfast_hasher_LDADD = $(COMMON_LIBS) $(XCRYPT_LIBS)

@@ -32,6 +32,14 @@ set_text(struct json *obj, const char *key, const char *text)
 		json_set_str(obj, key, text);
 }
 
+/* Never is the usual case, and said by saying nothing. */
+static void
+set_expire(struct json *obj, int64_t expire)
+{
+	if (expire != 0)
+		json_set_i64(obj, "expire", expire);
+}
+
 static int
 view_user(void *ctx, const char *userid, const struct account_user *u)
 {
@@ -43,7 +51,7 @@ view_user(void *ctx, const char *userid, const struct account_user *u)
 	obj = json_new_object();
 	json_set_str(obj, "userid", userid);
 	json_set_bool(obj, "enable", u->enable);
-	json_set_i64(obj, "expire", u->expire);
+	set_expire(obj, u->expire);
 	set_text(obj, "comment", u->comment);
 	set_text(obj, "email", u->email);
 	set_text(obj, "firstname", u->firstname);
@@ -83,7 +91,7 @@ view_token(void *ctx, const char *tokenid, const struct account_token *k)
 
 	json_set_str(obj, "tokenid", tokenid);
 	json_set_bool(obj, "enable", k->enable);
-	json_set_i64(obj, "expire", k->expire);
+	set_expire(obj, k->expire);
 	set_text(obj, "comment", k->comment);
 	if (v->flags & VIEW_F_SECRETS) {
 		json_set_str(obj, "salt", STR_HEX(k->salt, sizeof(k->salt)));

@@ -50,8 +50,8 @@ static const struct ipc_proto worker_proto = {
     .name = "worker",
     .rows = worker_rows,
     .nrows = sizeof(worker_rows) / sizeof(worker_rows[0]),
-    .version = AUTH_PROTO_VERSION,
-    .version_min = AUTH_PROTO_VERSION,
+    .version = IPC_VERSION,
+    .version_min = IPC_VERSION,
 };
 
 /* --- connection ---------------------------------------------------------- */
