@@ -19,7 +19,8 @@ dist_check_SCRIPTS += tests/check-layers.sh
 dist_noinst_SCRIPTS += tests/check-format.sh tests/instance
 EXTRA_DIST += tests/setup.sh .ci/run tests/process/pytest.ini \
 	tests/process/instance.py tests/process/conftest.py \
-	tests/process/pbs.py tests/process/store.py
+	tests/process/pbs.py tests/process/store.py \
+	tests/process/fake_server.py tests/process/test_client_alone.py
 
 TESTS = $(check_PROGRAMS) $(dist_check_SCRIPTS)
 TEST_EXTENSIONS = .sh

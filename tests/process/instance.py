@@ -43,7 +43,7 @@ def find_build():
     places = [pathlib.Path(given)] if given else [
         TOP / 'build', TOP.parent / 'build', TOP]
     for place in places:
-        if (place / 'holdfast-server').is_file():
+        if (place / 'holdfast').is_file():
             return place.resolve()
     raise InstanceError('no programs found in ' +
                         ', '.join(str(p) for p in places) +
