@@ -262,6 +262,8 @@ master_new(struct server_conf *conf, const char *conf_path)
 	master_signals(m);
 	master_folders(m);
 	listen_init(m);
+	pool_init(m);
+	auth_init(m);
 	if (proc_harden(0, &e) == -1)
 		fatal_e("master", &e, "cannot harden the process");
 	if (sandbox_enter(SANDBOX_MASTER, NULL, 0,
@@ -269,8 +271,7 @@ master_new(struct server_conf *conf, const char *conf_path)
 		log_err_e("master", &e, "cannot seal the process");
 		exit(PROC_EXIT_SANDBOX);
 	}
-	pool_init(m);
-	auth_init(m);
+	auth_start(m);
 	master_watchdog(m);
 	return m;
 }

@@ -21,8 +21,6 @@
 #include "common/mem.h"
 #include "server/master_int.h"
 
-static void auth_start(struct master *m);
-
 static void
 auth_delay(struct master *m)
 {
@@ -141,7 +139,7 @@ auth_spawn(struct master *m, struct err *e)
 	return 0;
 }
 
-static void
+void
 auth_start(struct master *m)
 {
 	struct err e = {0};
@@ -192,7 +190,6 @@ auth_init(struct master *m)
 	a->respawn = evtimer_new(m->base, auth_on_respawn, m);
 	if (a->start_limit == NULL || a->respawn == NULL)
 		fatal("master", "cannot make a timer");
-	auth_start(m);
 }
 
 /* --- later --------------------------------------------------------------- */

@@ -88,8 +88,10 @@ struct master_auth {
 	struct proc_backoff backoff;
 };
 
-/* The sockets, then the process; ends the program if that fails. */
+/* The sockets, which the sandbox would forbid; ends the program if that
+ * fails. */
 void auth_init(struct master *m);
+void auth_start(struct master *m);
 void auth_fini(struct master *m);
 void auth_reload(struct master *m);
 void auth_stop(struct master *m, int signo);
