@@ -23,6 +23,16 @@ tests_common_test_io_LDADD = $(COMMON_TEST_LIBS)
 tests_common_test_io_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=write,--wrap=fsync
 
+check_PROGRAMS += tests/common/test_ipc
+tests_common_test_ipc_SOURCES = tests/common/test_ipc.c
+tests_common_test_ipc_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
+tests_common_test_ipc_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_lmdb
+tests_common_test_lmdb_SOURCES = tests/common/test_lmdb.c
+tests_common_test_lmdb_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_lmdb_LDADD = $(COMMON_TEST_LIBS)
+
 check_PROGRAMS += tests/common/test_log
 tests_common_test_log_SOURCES = tests/common/test_log.c
 tests_common_test_log_CPPFLAGS = $(TEST_CPPFLAGS)
