@@ -6,10 +6,16 @@ libstore_a_SOURCES = \
 	validator/store/bitmap.c validator/store/bitmap.h \
 	validator/store/chunk_store.c validator/store/chunk_store.h \
 	validator/store/deposit_log.c validator/store/deposit_log.h \
+	validator/store/dir_list.c validator/store/dir_list.h \
+	validator/store/group.c validator/store/group.h \
+	validator/store/index_writer.c validator/store/index_writer.h \
 	validator/store/layout.c validator/store/layout.h \
+	validator/store/namespace.c validator/store/namespace.h \
 	validator/store/poison.c validator/store/poison.h \
 	validator/store/record_file.c validator/store/record_file.h \
+	validator/store/session_dir.c validator/store/session_dir.h \
 	validator/store/session_page.c validator/store/session_page.h \
+	validator/store/snapshot.c validator/store/snapshot.h \
 	validator/store/sync.c \
 	validator/store/threads.c validator/store/threads.h
 
