@@ -4,3 +4,15 @@ tests_validator_test_judge_SOURCES = tests/validator/test_judge.c
 tests_validator_test_judge_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_validator_test_judge_LDADD = libchecker.a $(FORMAT_LIBS) \
 	$(COMMON_LIBS) $(TEST_LIBS)
+
+VALIDATOR_TEST_LIBS = $(VALIDATOR_LIBS) $(TEST_LIBS)
+
+check_PROGRAMS += tests/validator/test_reuse
+tests_validator_test_reuse_SOURCES = tests/validator/test_reuse.c
+tests_validator_test_reuse_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_validator_test_reuse_LDADD = $(VALIDATOR_TEST_LIBS)
+
+check_PROGRAMS += tests/validator/test_task
+tests_validator_test_task_SOURCES = tests/validator/test_task.c
+tests_validator_test_task_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_validator_test_task_LDADD = $(VALIDATOR_TEST_LIBS)
