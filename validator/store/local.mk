@@ -10,6 +10,8 @@ libstore_a_SOURCES = \
 	validator/store/group.c validator/store/group.h \
 	validator/store/index_writer.c validator/store/index_writer.h \
 	validator/store/layout.c validator/store/layout.h \
+	validator/store/lockdb.c validator/store/lockdb.h \
+	validator/store/lockdb_int.h validator/store/lockdb_session.c \
 	validator/store/namespace.c validator/store/namespace.h \
 	validator/store/poison.c validator/store/poison.h \
 	validator/store/record_file.c validator/store/record_file.h \

@@ -28,10 +28,10 @@ struct lockdb_txn;
 #define LOCKDB_WHAT_MAX 96
 
 enum lock_kind {
-	LOCK_GROUP,	    /* exclusive: one backup a group */
-	LOCK_SNAP_SHARED,   /* base, reader, verify */
+	LOCK_GROUP,          /* exclusive: one backup a group */
+	LOCK_SNAP_SHARED,    /* base, reader, verify */
 	LOCK_SNAP_EXCLUSIVE, /* forget, prune, the snapshot being made */
-	LOCK_GROUP_TREE,    /* the group and all its snapshots, exclusive */
+	LOCK_GROUP_TREE,     /* the group and all its snapshots, exclusive */
 };
 
 struct lock_target {
@@ -120,8 +120,8 @@ int lockdb_each_session(struct lockdb_txn *t,
 /* What a session opened and made, one record each: resume needs it. */
 enum lockdb_file_kind {
 	LOCKDB_FILE_OPENED = 1, /* of the base or snapshot; number: its file */
-	LOCKDB_FILE_WRITER,	/* an index; number: its writer */
-	LOCKDB_FILE_BLOB,	/* number: counted by the session */
+	LOCKDB_FILE_WRITER,     /* an index; number: its writer */
+	LOCKDB_FILE_BLOB,       /* number: counted by the session */
 };
 #define LOCKDB_FILE_F_CLOSED 0x1u /* a writer: index is complete */
 #define LOCKDB_FILE_F_REUSE 0x2u  /* a writer: began as a copy of the base's */
@@ -131,7 +131,7 @@ struct lockdb_file {
 	uint32_t number;
 	uint32_t archive; /* enum archive_kind */
 	uint32_t flags;
-	uint64_t size;	  /* announced, or of the blob */
+	uint64_t size;    /* announced, or of the blob */
 	uint64_t entries; /* of an opened index */
 	uint8_t csum[32];
 	char name[IPC_NAME_MAX + 1];
@@ -149,8 +149,8 @@ int lockdb_each_file(struct lockdb_txn *t, uint64_t session,
 struct lockdb_tombstone {
 	uint64_t id;
 	uint8_t resume_hash[32];
-	uint64_t expiry_ms; /* CLOCK_BOOTTIME */
-	uint32_t code;	    /* enum err_code: ERR_OK: finished */
+	uint64_t expiry_ms;          /* CLOCK_BOOTTIME */
+	uint32_t code;               /* enum err_code: ERR_OK: finished */
 	char text[IPC_TEXT_MAX + 1]; /* why it was aborted */
 };
 
