@@ -61,7 +61,7 @@ def test_failed_logins_tell_nothing(auth):
                                ('nobody@pbs', 'open sesame'),
                                ('off@pbs', 'open sesame'),
                                ('old@pbs', 'open sesame'),
-                               ('root@pam', ''), ('root@pam', '*')):
+                               ('root@pam', '*')):
             r = refused(w.login, user, password)
             assert (r.code, r.delay_ms, r.text) == ('AUTH', 3000, LOGIN_TEXT)
 
@@ -252,7 +252,8 @@ def test_one_signature_of_a_handshake(auth):
 @pytest.mark.parametrize('scheme, message', [
     (ECDSA_SHA256, bytes(32)),
     (ECDSA_SHA256, TLS13.replace(b'server', b'client')),
-    (0x0804, TLS13), (0x0201, TLS13), (ECDSA_SHA256, b'')])
+    (0x0804, TLS13), (0x0201, TLS13), (ECDSA_SHA256, b'')],
+    ids=['digest', 'client', 'rsa', 'sha1', 'nothing'])
 def test_nothing_else_is_signed(auth, scheme, message):
     with auth.worker() as w:
         assert refused(w.sign, scheme, message).code == 'INVALID'
@@ -337,6 +338,7 @@ def test_broken_messages_end_that_connection_only(shared, packet):
         bad.raw(packet)
         with pytest.raises(Closed):
             bad.receive()
+            bad.receive()  # what was in front of surplus bytes is answered
         assert good.access(authipc.DOMAINS)
 
 
