@@ -37,8 +37,7 @@ checker_closed(void *ctx, const struct err *why)
 static int
 checker_seal(struct err *e)
 {
-	if (proc_close_from(PROC_FD_MAIN + 1, e) == -1 ||
-	    proc_limit(RLIMIT_NOFILE, CHECKER_FILES_MAX, e) == -1 ||
+	if (proc_limit(RLIMIT_NOFILE, CHECKER_FILES_MAX, e) == -1 ||
 	    proc_harden(0, e) == -1)
 		return -1;
 	return sandbox_enter(SANDBOX_CHECKER, NULL, 0, 0, e);
@@ -67,6 +66,8 @@ main(int argc, char **argv)
 	}
 	log_init("holdfast-checker", LOG_F_INHERIT);
 	proc_signals_init();
+	if (proc_close_from(PROC_FD_MAIN + 1, &e) == -1)
+		fatal_e("checker", &e, "cannot close other files");
 	if ((base = event_base_new()) == NULL)
 		fatal("checker", "no event base");
 	if ((dead = proc_watch_parent(base, PROC_FD_DEAD, checker_parent_gone,

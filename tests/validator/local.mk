@@ -16,3 +16,9 @@ check_PROGRAMS += tests/validator/test_task
 tests_validator_test_task_SOURCES = tests/validator/test_task.c
 tests_validator_test_task_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_validator_test_task_LDADD = $(VALIDATOR_TEST_LIBS)
+
+# Starts the real program, which make check builds before.
+check_PROGRAMS += tests/validator/test_checker
+tests_validator_test_checker_SOURCES = tests/validator/test_checker.c
+tests_validator_test_checker_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
+tests_validator_test_checker_LDADD = $(VALIDATOR_TEST_LIBS)

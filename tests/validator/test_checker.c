@@ -1,0 +1,364 @@
+/* The pool and the real holdfast-checker together: verdicts, manifests, death,
+ * slowness, release in the middle, spares. */
+#include "config.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+#include <event2/event.h>
+
+#include "common/arena.h"
+#include "common/err.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "common/msg.h"
+#include "common/proc.h"
+#include "common/format/blob.h"
+#include "validator/checker.h"
+#include "validator/checker_int.h"
+
+#define TIMEOUT_S 60
+
+static struct event_base *base;
+static struct checker_pool *pool;
+static struct event *child, *deadline;
+static struct arena arena;
+static struct blob_codec *codec;
+static struct digest_ctx *sha;
+
+static void
+on_child(int fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	(void)ctx;
+	checker_pool_reap(pool);
+}
+
+static void
+on_deadline(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	(void)ctx;
+	cr_assert_fail("nothing came");
+}
+
+static void
+set_up(void)
+{
+	struct timeval tv = {TIMEOUT_S, 0};
+	char program[4096];
+	const char *top = getenv("top_builddir");
+	struct err e;
+
+	log_init("test_checker", LOG_F_STDERR);
+	proc_signals_init();
+	base = event_base_new();
+	child = proc_signal(base, SIGCHLD, on_child, NULL, &e);
+	deadline = evtimer_new(base, on_deadline, NULL);
+	event_add(deadline, &tv);
+	snprintf(program, sizeof(program), "%s/holdfast-checker",
+	    top != NULL ? top : ".");
+	pool = checker_pool_new(base, program, 1, &e);
+	cr_assert_not_null(pool, "%s", e.msg);
+	cr_assert_eq(arena_create(&arena, "test", 512, &e), 0);
+	codec = blob_codec_new();
+	sha = digest_ctx_new();
+}
+
+static void
+tear_down(void)
+{
+	checker_pool_free(&pool);
+	event_free(child);
+	event_free(deadline);
+	event_base_free(base);
+	arena_fini(&arena);
+	blob_codec_free(codec);
+	digest_ctx_free(sha);
+}
+
+TestSuite(checker, .init = set_up, .fini = tear_down);
+
+struct answer {
+	unsigned int n;
+	struct err err;
+	uint32_t out_len;
+	bool verified;
+	enum verify_state state;
+	char upid[256];
+};
+
+static void
+on_verdict(void *arg, const struct checker_verdict *v)
+{
+	struct answer *a = arg;
+
+	a->n++;
+	a->err = v->err;
+	a->out_len = v->out_len;
+	a->verified = v->verified;
+	event_base_loopbreak(base);
+}
+
+static void
+on_manifest(void *arg, const struct checker_manifest *m)
+{
+	struct answer *a = arg;
+
+	a->n++;
+	a->err = m->err;
+	a->out_len = m->out_len;
+	a->state = m->verify_state;
+	snprintf(a->upid, sizeof(a->upid), "%s", m->upid);
+	event_base_loopbreak(base);
+}
+
+static void
+wait_for(const struct answer *a, unsigned int n)
+{
+	while (a->n < n)
+		event_base_dispatch(base);
+}
+
+static struct checker *
+take(void)
+{
+	struct err e;
+	struct checker *c = checker_take(pool, &arena, &e);
+
+	cr_assert_not_null(c, "%s", e.msg);
+	return c;
+}
+
+/* A chunk of n equal bytes in the arena. */
+static uint32_t
+put_chunk(uint32_t block, char byte, size_t n, struct digest *d)
+{
+	uint8_t *raw = malloc(n);
+	size_t len;
+
+	memset(raw, byte, n);
+	digest_of(sha, raw, n, d);
+	cr_assert_eq(blob_encode(codec, raw, n, false,
+			 arena.base + (size_t)block * ARENA_BLOCK,
+			 (512 - block) * (size_t)ARENA_BLOCK, &len, NULL),
+	    0);
+	free(raw);
+	return (uint32_t)len;
+}
+
+Test(checker, judges_a_private_copy)
+{
+	struct checker *c = take();
+	struct answer a = {0};
+	struct digest d;
+	uint32_t len = put_chunk(3, 'a', 100000, &d);
+	const uint8_t *copy;
+
+	cr_assert_eq(checker_chunk(c, 3, len, 100000, &d, on_verdict, &a, NULL),
+	    0);
+	wait_for(&a, 1);
+	cr_assert_eq(a.err.code, ERR_OK, "%s", a.err.msg);
+	cr_assert(a.verified);
+	cr_assert_eq(a.out_len, len);
+	memset(arena.base + 3 * ARENA_BLOCK, 0, len);
+	copy = checker_at(c, 3, len);
+	cr_assert_eq(copy[len - 1], 'a', "what the worker does now is late");
+	checker_release(&c);
+	cr_assert_null(c);
+}
+
+Test(checker, refuses_and_goes_on)
+{
+	struct checker *c = take();
+	struct answer a = {0};
+	struct digest d, other;
+	uint32_t len = put_chunk(0, 'a', 5000, &d);
+
+	other = d;
+	other.b[0] ^= 1;
+	checker_chunk(c, 0, len, 5000, &other, on_verdict, &a, NULL);
+	wait_for(&a, 1);
+	cr_assert_str_eq(a.err.msg, "detected chunk with wrong digest.");
+	checker_chunk(c, 0, len, 5000, &d, on_verdict, &a, NULL);
+	wait_for(&a, 2);
+	cr_assert_eq(a.err.code, ERR_OK);
+	checker_release(&c);
+}
+
+static const char manifest[] =
+    "{\"backup-type\":\"host\",\"backup-id\":\"h\",\"backup-time\":1000,"
+    "\"files\":[],\"unprotected\":{\"verify_state\":{\"state\":\"ok\","
+    "\"upid\":\"UPID:n:00000001:00000001:00000001:00000001:verify:s:r@pam:"
+    "\"}}}";
+
+Test(checker, imports_and_edits_manifests)
+{
+	struct checker_op op = {.op = MANIFEST_OP_VERIFY,
+	    .state = VERIFY_STATE_FAILED,
+	    .text = "UPID:n:00000002:00000001:00000001:00000001:backup:s:"
+		    "r@pam:"};
+	struct checker *c = take();
+	struct answer a = {0};
+	struct backup_snapshot snap;
+	size_t len;
+	int fd;
+
+	cr_assert_eq(snapshot_set(&snap, "host", "h", 1000, NULL), 0);
+	cr_assert_eq(blob_encode(codec, manifest, sizeof(manifest) - 1, false,
+			 arena.base, ARENA_BLOCK, &len, NULL),
+	    0);
+	cr_assert_eq(checker_manifest_import(c, 0, (uint32_t)len, &snap,
+			 on_manifest, &a, NULL),
+	    0);
+	wait_for(&a, 1);
+	cr_assert_eq(a.err.code, ERR_OK, "%s", a.err.msg);
+	cr_assert_eq(a.state, VERIFY_STATE_NONE, "only a server may say so");
+	fd = io_memfd_data("m",
+	    checker_at(c, checker_manifest_block(c), a.out_len), a.out_len,
+	    NULL);
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(checker_manifest_op(c, fd, &op, on_manifest, &a, NULL), 0);
+	close(fd);
+	wait_for(&a, 2);
+	cr_assert_eq(a.err.code, ERR_OK, "%s", a.err.msg);
+	fd = io_memfd_data("m",
+	    checker_at(c, checker_manifest_block(c), a.out_len), a.out_len,
+	    NULL);
+	op.op = MANIFEST_OP_READ;
+	op.text = NULL;
+	cr_assert_eq(checker_manifest_op(c, fd, &op, on_manifest, &a, NULL), 0);
+	close(fd);
+	wait_for(&a, 3);
+	cr_assert_eq(a.state, VERIFY_STATE_FAILED);
+	cr_assert_not_null(strstr(a.upid, ":backup:s:r@pam:"));
+	cr_assert_eq(a.out_len, 0);
+	snap.time++;
+	cr_assert_eq(checker_manifest_import(c, 0, (uint32_t)len, &snap,
+			 on_manifest, &a, NULL),
+	    0);
+	wait_for(&a, 4);
+	cr_assert_neq(a.err.code, ERR_OK, "a manifest of another snapshot");
+	checker_release(&c);
+}
+
+Test(checker, judges_stored_files)
+{
+	struct checker *c;
+	struct answer a = {0};
+	struct digest d;
+	uint32_t len = put_chunk(0, 's', 3000, &d);
+	int fd = io_memfd_data("chunk", arena.base, len, NULL);
+	struct err e;
+
+	c = checker_take(pool, NULL, &e);
+	cr_assert_not_null(c);
+	cr_assert_eq(checker_stored(c, fd, 3000, &d, on_verdict, &a, NULL), 0);
+	close(fd);
+	wait_for(&a, 1);
+	cr_assert_eq(a.err.code, ERR_OK, "%s", a.err.msg);
+	arena.base[20] ^= 1;
+	fd = io_memfd_data("chunk", arena.base, len, NULL);
+	cr_assert_eq(checker_stored(c, fd, 3000, &d, on_verdict, &a, NULL), 0);
+	close(fd);
+	wait_for(&a, 2);
+	cr_assert_eq(a.err.code, ERR_CORRUPT);
+	checker_release(&c);
+}
+
+Test(checker, death_fails_the_first_and_excuses_the_rest)
+{
+	struct checker *c = take();
+	struct answer a = {0}, b = {0};
+	struct digest d;
+	uint32_t len = put_chunk(0, 'x', 1000, &d);
+
+	kill(c->pid, SIGSTOP);
+	checker_chunk(c, 0, len, 1000, &d, on_verdict, &a, NULL);
+	checker_chunk(c, 0, len, 1000, &d, on_verdict, &b, NULL);
+	kill(c->pid, SIGKILL);
+	wait_for(&b, 1);
+	cr_assert_eq(a.n, 1);
+	cr_assert_eq(a.err.code, ERR_CORRUPT);
+	cr_assert_eq(b.err.code, ERR_UNAVAILABLE);
+	cr_assert(checker_is_dead(c));
+	cr_assert_eq(checker_chunk(c, 0, len, 1000, &d, on_verdict, &a, NULL),
+	    -1);
+	checker_release(&c);
+	cr_assert_eq(checker_pool_busy(pool), 0);
+	c = take();
+	checker_chunk(c, 0, len, 1000, &d, on_verdict, &a, NULL);
+	wait_for(&a, 2);
+	cr_assert_eq(a.err.code, ERR_OK);
+	checker_release(&c);
+}
+
+Test(checker, released_ones_do_not_answer)
+{
+	struct checker *c = take(), *other = take();
+	struct answer a = {0}, b = {0};
+	struct digest d;
+	uint32_t len = put_chunk(0, 'x', 1000, &d);
+
+	checker_chunk(c, 0, len, 1000, &d, on_verdict, &a, NULL);
+	checker_release(&c);
+	checker_chunk(other, 0, len, 1000, &d, on_verdict, &b, NULL);
+	wait_for(&b, 1);
+	cr_assert_eq(a.n, 0);
+	checker_release(&other);
+}
+
+Test(checker, held_arena_outlives_the_process)
+{
+	struct checker *c = take(), *copy = c;
+	struct answer a = {0};
+	struct digest d;
+	uint32_t len = put_chunk(0, 'h', 1000, &d);
+
+	checker_chunk(c, 0, len, 1000, &d, on_verdict, &a, NULL);
+	wait_for(&a, 1);
+	checker_hold(c);
+	checker_release(&c);
+	while (copy->pid != 0)
+		event_base_loop(base, EVLOOP_ONCE);
+	cr_assert_eq(checker_at(copy, 0, len)[len - 1], 'h');
+	checker_unhold(copy);
+}
+
+Test(checker, spares_are_replaced)
+{
+	pid_t pid;
+
+	while (checker_pool_spare(pool) == 0)
+		event_base_loop(base, EVLOOP_ONCE);
+	pid = TAILQ_FIRST(&pool->spare)->pid;
+	kill(pid, SIGKILL);
+	while (
+	    TAILQ_EMPTY(&pool->spare) || TAILQ_FIRST(&pool->spare)->pid == pid)
+		event_base_loop(base, EVLOOP_ONCE);
+	cr_assert_eq(checker_pool_spare(pool), 1);
+}
+
+Test(checker, stop_fails_all)
+{
+	struct checker *c = take();
+	struct answer a = {0};
+	struct digest d;
+	uint32_t len = put_chunk(0, 'x', 1000, &d);
+	struct err e;
+
+	checker_chunk(c, 0, len, 1000, &d, on_verdict, &a, NULL);
+	checker_pool_stop(pool);
+	cr_assert_eq(a.n, 1);
+	cr_assert_neq(a.err.code, ERR_OK);
+	checker_release(&c);
+	cr_assert_null(checker_take(pool, NULL, &e));
+}
