@@ -1,7 +1,7 @@
 /*
  * JSON over json-c, which only this file and json_text.c know.  The text may
- * come from a client, so what json-c is lenient about (repeated keys, NUL in
- * keys, trailing bytes, huge numbers) is refused here.
+ * come from a client, so what json-c is lenient about (repeated keys,
+ * trailing bytes) is refused here, and its words by json_scan.c.
  */
 #include "config.h"
 
@@ -37,34 +37,9 @@ json_unwrap(const struct json *j)
 
 /* --- parsing ------------------------------------------------------------ */
 
-/*
- * json-c keeps the last of repeated members.  So members are counted in the
- * text (a colon each) and in the tree; they differ if a key was repeated.
- */
-static size_t
-members_in_text(const char *s, size_t len)
-{
-	size_t i, colons = 0;
-	int in_string = 0;
-
-	for (i = 0; i < len; i++) {
-		if (in_string) {
-			if (s[i] == '\\')
-				i++;
-			else if (s[i] == '"')
-				in_string = 0;
-		} else if (s[i] == '"') {
-			in_string = 1;
-		} else if (s[i] == ':') {
-			colons++;
-		}
-	}
-	return colons;
-}
-
 struct tree_facts {
 	size_t members;
-	int bad; /* a NUL in a string, or a number that is not finite */
+	int bad; /* a number that is not finite */
 };
 
 /* Recursion is bounded by the parser's depth. */
@@ -88,79 +63,16 @@ tree_look(struct json_object *o, struct tree_facts *f)
 		for (i = 0; i < json_object_array_length(o); i++)
 			tree_look(json_object_array_get_idx(o, i), f);
 		break;
-	case json_type_string:
-		if (memchr(json_object_get_string(o), '\0',
-			(size_t)json_object_get_string_len(o)) != NULL)
-			f->bad = 1;
-		break;
 	case json_type_double:
 		if (!isfinite(json_object_get_double(o)))
 			f->bad = 1;
 		break;
+	case json_type_string:
 	case json_type_null:
 	case json_type_boolean:
 	case json_type_int:
 		break;
 	}
-}
-
-/* Escaped NULs, whether in keys or strings: json-c would cut keys there. */
-static int
-has_escaped_nul(const char *s, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i + 1 < len; i++) {
-		if (s[i] != '\\')
-			continue;
-		if (len - i >= 6 && memcmp(s + i, "\\u0000", 6) == 0)
-			return 1;
-		i++;
-	}
-	return 0;
-}
-
-/* Outside of strings: integers that do not fit, which json-c clamps, and the
- * single quotes that it takes for double ones. */
-static int
-has_leniency(const char *s, size_t len)
-{
-	size_t i, start;
-	uint64_t v;
-	int in_string = 0;
-
-	for (i = 0; i < len; i++) {
-		if (in_string) {
-			if (s[i] == '\\')
-				i++;
-			else if (s[i] == '"')
-				in_string = 0;
-			continue;
-		}
-		if (s[i] == '"') {
-			in_string = 1;
-			continue;
-		}
-		if (s[i] == '\'')
-			return 1;
-		if (s[i] < '0' || s[i] > '9')
-			continue;
-		start = i;
-		while (i < len && s[i] >= '0' && s[i] <= '9')
-			i++;
-		if (i < len && (s[i] == '.' || s[i] == 'e' || s[i] == 'E')) {
-			while (i < len && strchr("0123456789.eE+-", s[i]))
-				i++;
-		} else if (str_to_u64_mem(s + start, i - start, 0,
-			       start > 0 && s[start - 1] == '-'
-				   ? (uint64_t)INT64_MAX + 1
-				   : UINT64_MAX,
-			       &v) == -1) {
-			return 1;
-		}
-		i--;
-	}
-	return 0;
 }
 
 static struct json_object *
@@ -211,13 +123,13 @@ json_parse(const char *buf, size_t len, int depth, struct err *e)
 	struct json_object *o;
 	struct tree_facts facts = {0};
 	struct err why = {0};
+	size_t members;
 
 	if (depth <= 0 || depth > JSON_DEPTH_MAX)
 		depth = JSON_DEPTH_MAX;
 	/* json-c's own check of UTF-8 takes overlong forms. */
-	if (len == 0 || len > INT32_MAX || memchr(buf, '\0', len) != NULL ||
-	    !str_is_utf8(buf, len) || has_escaped_nul(buf, len) ||
-	    has_leniency(buf, len)) {
+	if (len == 0 || len > INT32_MAX || !str_is_utf8(buf, len) ||
+	    json_scan(buf, len, &members) == -1) {
 		err_set(e, ERR_INVALID, "not acceptable as JSON");
 		return NULL;
 	}
@@ -228,7 +140,8 @@ json_parse(const char *buf, size_t len, int depth, struct err *e)
 		return NULL;
 	}
 	tree_look(o, &facts);
-	if (facts.bad || facts.members != members_in_text(buf, len)) {
+	/* The text has a colon for each member, the tree one member a key. */
+	if (facts.bad || facts.members != members) {
 		json_object_put(o);
 		err_set(e, ERR_INVALID,
 		    "JSON with repeated keys or values out of range");

@@ -13,7 +13,8 @@ libcommon_a_SOURCES = \
 	common/io.c common/io.h \
 	common/ipc.c common/ipc.h common/ipc_int.h common/ipc_packet.c \
 	common/ipc_socket.c \
-	common/json.c common/json.h common/json_int.h common/json_text.c \
+	common/json.c common/json.h common/json_int.h common/json_scan.c \
+	common/json_text.c \
 	common/lmdb.c common/lmdb.h \
 	common/log.c common/log.h \
 	common/mem.c common/mem.h \
