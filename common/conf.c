@@ -9,6 +9,7 @@
 
 #include <confuse.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,8 @@
 /* All values are read as text and converted here, so that every type has one
  * spelling and one kind of error. */
 struct loader {
+	const char *name; /* of the file, for a text from memory */
+	const struct conf_opt *opts;
 	struct err *e;
 	int failed;
 };
@@ -29,14 +32,18 @@ static struct loader *current;
 static void __attribute__((format(printf, 2, 0)))
 on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
+	const char *name;
 	char text[400];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	if (current == NULL || current->failed)
 		return;
 	current->failed = 1;
-	err_set(current->e, ERR_INVALID, "%s:%d: %s",
-	    cfg != NULL && cfg->filename != NULL ? cfg->filename : "?",
+	name = cfg != NULL && cfg->filename != NULL &&
+		strcmp(cfg->filename, "[buf]") != 0
+	    ? cfg->filename
+	    : current->name;
+	err_set(current->e, ERR_INVALID, "%s:%d: %s", name,
 	    cfg != NULL ? cfg->line : 0, text);
 }
 
@@ -213,9 +220,10 @@ set_number(const struct conf_opt *o, const char *text, uint64_t *out,
 	return 0;
 }
 
-/* One value of a scalar option, from its text. */
+/* One value of a scalar option, from its text; strings stay where they are. */
 static int
-set_scalar(const struct conf_opt *o, const char *text, void *dst, struct err *e)
+read_scalar(const struct conf_opt *o, const char *text, void *place,
+    struct err *e)
 {
 	int v;
 
@@ -223,15 +231,14 @@ set_scalar(const struct conf_opt *o, const char *text, void *dst, struct err *e)
 		return -1;
 	switch (o->type) {
 	case CONF_STR:
-		free(*(char **)place_of(o, dst));
-		*(char **)place_of(o, dst) = xstrdup(text);
+	case CONF_LIST:
 		return 0;
 	case CONF_UINT:
 	case CONF_SIZE:
 	case CONF_DURATION:
-		return set_number(o, text, place_of(o, dst), e);
+		return set_number(o, text, place, e);
 	case CONF_BOOL:
-		if (conf_to_bool(text, place_of(o, dst)) == -1)
+		if (conf_to_bool(text, place) == -1)
 			return err_set(e, ERR_INVALID,
 			    "\"%s\" is neither yes nor no", text);
 		return 0;
@@ -240,44 +247,101 @@ set_scalar(const struct conf_opt *o, const char *text, void *dst, struct err *e)
 		if (v == -1)
 			return err_set(e, ERR_INVALID, "\"%s\" is none of: %s",
 			    text, o->choices);
-		*(int *)place_of(o, dst) = v;
+		*(int *)place = v;
 		return 0;
-	case CONF_LIST:
 	case CONF_SECTION:
 		break;
 	}
-	return err_set(e, ERR_INTERNAL, "not a scalar");
+	return err_set(e, ERR_INTERNAL, "a section is not a value");
 }
 
+/* Sets a scalar, or adds to a list. */
 static int
-list_add(const struct conf_opt *o, const char *text, void *dst, struct err *e)
+set_value(const struct conf_opt *o, const char *text, void *dst, struct err *e)
 {
-	struct conf_list *l = place_of(o, dst);
+	void *place = place_of(o, dst);
+	struct conf_list *l = place;
 
-	if (o->check != NULL && o->check(text, e) == -1)
+	if (read_scalar(o, text, place, e) == -1)
 		return -1;
-	l->v = xreallocarray(l->v, l->n + 1, sizeof(*l->v));
-	l->v[l->n++] = xstrdup(text);
+	if (o->type == CONF_STR) {
+		free(*(char **)place);
+		*(char **)place = xstrdup(text);
+	} else if (o->type == CONF_LIST) {
+		l->v = xreallocarray(l->v, l->n + 1, sizeof(*l->v));
+		l->v[l->n++] = xstrdup(text);
+	}
 	return 0;
 }
 
 static int
 set_default(const struct conf_opt *o, void *dst, struct err *e)
 {
-	if (o->type == CONF_SECTION)
-		return 0;
-	if (o->type == CONF_LIST)
-		return o->def != NULL && *o->def != '\0'
-		    ? list_add(o, o->def, dst, e)
-		    : 0;
-	if (o->def != NULL)
-		return set_scalar(o, o->def, dst, e);
+	if (o->def != NULL && *o->def != '\0')
+		return set_value(o, o->def, dst, e);
+	/* Not set and no default: whatever the check says. */
 	if (o->type == CONF_STR)
 		*(char **)place_of(o, dst) = xstrdup("");
 	return 0;
 }
 
 /* --- from libconfuse ---------------------------------------------------- */
+
+/* The table row of an option that is being parsed. */
+static const struct conf_opt *
+find_opt(const struct conf_opt *opts, const char *section, const char *name)
+{
+	const struct conf_opt *o, *found;
+
+	for (o = opts; o->name != NULL; o++) {
+		if (section == NULL && strcmp(o->name, name) == 0)
+			return o;
+		if (section == NULL || o->type != CONF_SECTION)
+			continue;
+		found = strcmp(o->name, section) == 0
+		    ? find_opt(o->sub, NULL, name)
+		    : find_opt(o->sub, section, name);
+		if (found != NULL)
+			return found;
+	}
+	return NULL;
+}
+
+/* libconfuse calls this while it knows the line. */
+static int
+on_value(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *section = cfg->title != NULL ? cfg->name : NULL;
+	const struct conf_opt *o = find_opt(current->opts, section, opt->name);
+	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	struct err why;
+	uint64_t scratch;
+
+	if (o == NULL || text == NULL ||
+	    read_scalar(o, text, &scratch, &why) == 0)
+		return 0;
+	cfg_error(cfg, "option '%s': %s", opt->name, why.msg);
+	return -1;
+}
+
+static void
+set_validators(cfg_t *cfg, const struct conf_opt *opts, const char *prefix)
+{
+	char *name;
+
+	for (; opts->name != NULL; opts++) {
+		name = xasprintf("%s%s", prefix, opts->name);
+		if (opts->type == CONF_SECTION) {
+			char *inner = xasprintf("%s|", name);
+
+			set_validators(cfg, opts->sub, inner);
+			free(inner);
+		} else {
+			cfg_set_validate_func(cfg, name, on_value);
+		}
+		free(name);
+	}
+}
 
 static int convert(cfg_t *cfg, const struct conf_opt *opts, void *dst,
     struct err *e);
@@ -309,7 +373,6 @@ static int
 convert_option(cfg_t *cfg, const struct conf_opt *o, void *dst, struct err *e)
 {
 	unsigned int n = cfg_size(cfg, o->name), i;
-	const char *text;
 
 	if (o->type == CONF_SECTION)
 		return convert_sections(cfg, o, dst, e);
@@ -318,12 +381,9 @@ convert_option(cfg_t *cfg, const struct conf_opt *o, void *dst, struct err *e)
 			return err_set(e, ERR_INVALID, "is missing");
 		return set_default(o, dst, e);
 	}
-	for (i = 0; i < n; i++) {
-		text = cfg_getnstr(cfg, o->name, i);
-		if (o->type == CONF_LIST ? list_add(o, text, dst, e) == -1
-					 : set_scalar(o, text, dst, e) == -1)
+	for (i = 0; i < n; i++)
+		if (set_value(o, cfg_getnstr(cfg, o->name, i), dst, e) == -1)
 			return -1;
-	}
 	return 0;
 }
 
@@ -345,7 +405,7 @@ static int
 load(const char *path, const char *text, const struct conf_opt *opts, void *dst,
     size_t dst_size, struct err *e)
 {
-	struct loader loader = {.e = e};
+	struct loader loader = {.name = path, .opts = opts, .e = e};
 	cfg_opt_t *cfg_opts = make_cfg_opts(opts, 1);
 	cfg_t *cfg = cfg_init(cfg_opts, CFGF_NONE);
 	int rc, rv = -1;
@@ -356,14 +416,10 @@ load(const char *path, const char *text, const struct conf_opt *opts, void *dst,
 		goto out;
 	}
 	cfg_set_error_function(cfg, on_error);
+	set_validators(cfg, opts, "");
 	current = &loader;
 	errno = 0;
-	if (text != NULL) {
-		cfg->filename = strdup(path);
-		rc = cfg_parse_buf(cfg, text);
-	} else {
-		rc = cfg_parse(cfg, path);
-	}
+	rc = text != NULL ? cfg_parse_buf(cfg, text) : cfg_parse(cfg, path);
 	current = NULL;
 	if (rc == CFG_FILE_ERROR) {
 		err_errno(e, errno, "read %s", path);

@@ -119,7 +119,7 @@ print_comment(FILE *f, const char *indent, const char *doc)
 static void
 print_options(FILE *f, const struct conf_opt *opts, const char *indent)
 {
-	const char *def;
+	const char *def, *open, *close;
 
 	for (; opts->name != NULL; opts++) {
 		if (opts->doc != NULL)
@@ -131,9 +131,13 @@ print_options(FILE *f, const struct conf_opt *opts, const char *indent)
 			continue;
 		}
 		def = opts->def != NULL ? opts->def : "";
-		fprintf(f, "#%s%s = %s%s%s\n\n", indent, opts->name,
-		    opts->type == CONF_LIST ? "{\"" : "\"", def,
-		    opts->type == CONF_LIST ? "\"}" : "\"");
+		open = close = "\"";
+		if (opts->type == CONF_LIST) {
+			open = *def != '\0' ? "{\"" : "{";
+			close = *def != '\0' ? "\"}" : "}";
+		}
+		fprintf(f, "#%s%s = %s%s%s\n\n", indent, opts->name, open, def,
+		    close);
 	}
 }
 
