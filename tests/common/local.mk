@@ -11,10 +11,20 @@ tests_common_test_cli_SOURCES = tests/common/test_cli.c
 tests_common_test_cli_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_common_test_cli_LDADD = $(COMMON_TEST_LIBS)
 
+check_PROGRAMS += tests/common/test_conf
+tests_common_test_conf_SOURCES = tests/common/test_conf.c
+tests_common_test_conf_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_conf_LDADD = $(COMMON_TEST_LIBS)
+
 check_PROGRAMS += tests/common/test_digest_map
 tests_common_test_digest_map_SOURCES = tests/common/test_digest_map.c
 tests_common_test_digest_map_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_common_test_digest_map_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_grant
+tests_common_test_grant_SOURCES = tests/common/test_grant.c
+tests_common_test_grant_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_grant_LDADD = $(COMMON_TEST_LIBS)
 
 check_PROGRAMS += tests/common/test_io
 tests_common_test_io_SOURCES = tests/common/test_io.c
@@ -27,6 +37,11 @@ check_PROGRAMS += tests/common/test_ipc
 tests_common_test_ipc_SOURCES = tests/common/test_ipc.c
 tests_common_test_ipc_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
 tests_common_test_ipc_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_json
+tests_common_test_json_SOURCES = tests/common/test_json.c
+tests_common_test_json_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_json_LDADD = $(COMMON_TEST_LIBS)
 
 check_PROGRAMS += tests/common/test_lmdb
 tests_common_test_lmdb_SOURCES = tests/common/test_lmdb.c
@@ -47,6 +62,11 @@ check_PROGRAMS += tests/common/test_path
 tests_common_test_path_SOURCES = tests/common/test_path.c
 tests_common_test_path_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_common_test_path_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_privs
+tests_common_test_privs_SOURCES = tests/common/test_privs.c
+tests_common_test_privs_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_privs_LDADD = $(COMMON_TEST_LIBS)
 
 check_PROGRAMS += tests/common/test_prompt
 tests_common_test_prompt_SOURCES = tests/common/test_prompt.c
@@ -82,13 +102,3 @@ check_PROGRAMS += tests/common/test_wire
 tests_common_test_wire_SOURCES = tests/common/test_wire.c
 tests_common_test_wire_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_common_test_wire_LDADD = $(COMMON_TEST_LIBS)
-
-check_PROGRAMS += tests/common/test_grant
-tests_common_test_grant_SOURCES = tests/common/test_grant.c
-tests_common_test_grant_CPPFLAGS = $(TEST_CPPFLAGS) $(CRYPTO_CFLAGS)
-tests_common_test_grant_LDADD = $(COMMON_TEST_LIBS)
-
-check_PROGRAMS += tests/common/test_privs
-tests_common_test_privs_SOURCES = tests/common/test_privs.c
-tests_common_test_privs_CPPFLAGS = $(TEST_CPPFLAGS)
-tests_common_test_privs_LDADD = $(COMMON_TEST_LIBS)
