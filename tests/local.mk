@@ -16,8 +16,8 @@ endif
 include tests/fuzz/local.mk
 
 dist_check_SCRIPTS += tests/check-layers.sh
-dist_noinst_SCRIPTS += tests/check-format.sh tests/instance
-EXTRA_DIST += tests/setup.sh .ci/run tests/process/pytest.ini \
+dist_noinst_SCRIPTS += quickstart tests/check-format.sh tests/instance
+EXTRA_DIST += tests/setup.sh tests/quickstart.py .ci/run tests/process/pytest.ini \
 	tests/process/instance.py tests/process/conftest.py \
 	tests/process/pbs.py tests/process/store.py \
 	tests/process/fake_server.py tests/process/test_client_alone.py
