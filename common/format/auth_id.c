@@ -12,11 +12,13 @@
 
 #include "common/err.h"
 #include "common/format/names.h"
+#include "common/str.h"
 
 bool
 user_name_valid(const char *s)
 {
 	const unsigned char *p = (const unsigned char *)s;
+	size_t len;
 
 	if (*p == '\0')
 		return false;
@@ -27,7 +29,8 @@ user_name_valid(const char *s)
 		if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0xa0)
 			return false;
 	}
-	return (size_t)((const char *)p - s) <= AUTH_ID_MAX;
+	len = (size_t)((const char *)p - s);
+	return len <= AUTH_ID_MAX && str_is_utf8(s, len);
 }
 
 static bool

@@ -22,7 +22,8 @@ struct auth_id {
 	char token[AUTH_ID_MAX + 1]; /* "" for a user */
 };
 
-/* No white space, colon, slash, control character; 1 byte at least. */
+/* UTF-8 without white space, colon, slash, control character; 1 byte at
+ * least. */
 bool user_name_valid(const char *s);
 bool realm_valid(const char *s);
 bool token_name_valid(const char *s);

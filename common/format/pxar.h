@@ -120,6 +120,11 @@ int pxar_dir_read_entry(const struct pxar_dir *dir,
 int pxar_dir_enter(const struct pxar_dir *dir, const struct pxar_place *place,
     struct pxar_dir *out, struct err *e);
 
+/* Where the content of a file of a split archive begins in its payload
+ * stream, whose header there must agree with the entry. */
+int pxar_find_content(const struct pxar_archive *payload,
+    const struct pxar_entry *entry, uint64_t *pos_out, struct err *e);
+
 /* The hash of a name in goodbye tables. */
 uint64_t pxar_name_hash(const char *name, size_t len);
 

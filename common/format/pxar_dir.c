@@ -282,3 +282,23 @@ pxar_dir_enter(const struct pxar_dir *dir, const struct pxar_place *place,
 	 * directory's. */
 	return out->start == start ? 0 : damaged(e);
 }
+
+int
+pxar_find_content(const struct pxar_archive *payload,
+    const struct pxar_entry *entry, uint64_t *pos_out, struct err *e)
+{
+	uint8_t head[PXAR_HEAD_LEN];
+
+	if (entry->type != PXAR_FILE || !entry->is_ref)
+		return err_set(e, ERR_INVALID,
+		    "content is not in a payload stream");
+	if (read_at(payload, entry->content_pos, head, sizeof(head), e) < 0)
+		return -1;
+	*pos_out = entry->content_pos + PXAR_HEAD_LEN;
+	if (get_le64(head) != PXAR_PAYLOAD ||
+	    get_le64(head + 8) != PXAR_HEAD_LEN + entry->size ||
+	    entry->size > payload->len - *pos_out)
+		return err_set(e, ERR_CORRUPT,
+		    "archive and its payload stream do not fit");
+	return 0;
+}

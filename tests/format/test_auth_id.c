@@ -45,7 +45,7 @@ Test(auth_id, refuses_malformed)
 	    "ro ot@pam", "ro:ot@pam", "ro/ot@pam", "ro\tot@pam", "root@pa m",
 	    "root@-am", "u@pbs!", "u@pbs!ab", "u@pbs!a/b", "u@pbs!a!b",
 	    "u@pbs!to\n", "\x7f@pbs", "u\xc2\x85@pbs", "u\xc2\xa0@pbs",
-	    "u@123456789012345678901234567890123"};
+	    "u\xff@pbs", "u@123456789012345678901234567890123"};
 	struct auth_id a;
 	struct err e;
 	size_t i;

@@ -422,6 +422,45 @@ Test(pxar, split_archives)
 	    -1);
 }
 
+Test(pxar, finds_content_in_the_payload_stream)
+{
+	struct pxar_archive a = {.read_at = read_at_cb};
+	struct pxar_entry *entry = calloc(1, sizeof(*entry));
+	struct input in;
+	struct err e;
+	uint64_t pos;
+	struct pxm m;
+
+	pxm_init(&m, 0);
+	pxm_item(&m, UINT64_C(0x834c68c2194a4ed2), "", 0);
+	pxm_item(&m, PXAR_PAYLOAD, "hello", 5);
+	in = (struct input){m.bytes, m.len, 0};
+	a.arg = &in;
+	a.len = m.len;
+	entry->type = PXAR_FILE;
+	entry->is_ref = true;
+	entry->content_pos = 16;
+	entry->size = 5;
+	cr_assert_eq(pxar_find_content(&a, entry, &pos, &e), 0);
+	cr_expect_arr_eq(m.bytes + pos, "hello", 5);
+	a.len--;
+	cr_expect_eq(pxar_find_content(&a, entry, &pos, &e), -1);
+	a.len++;
+	entry->size = 4;
+	cr_expect_eq(pxar_find_content(&a, entry, &pos, &e), -1);
+	entry->size = 5;
+	entry->content_pos = 0;
+	cr_expect_eq(pxar_find_content(&a, entry, &pos, &e), -1);
+	entry->content_pos = m.len - 8;
+	cr_expect_eq(pxar_find_content(&a, entry, &pos, &e), -1);
+	cr_expect_eq(e.code, ERR_CORRUPT);
+	entry->is_ref = false;
+	cr_expect_eq(pxar_find_content(&a, entry, &pos, &e), -1);
+	cr_expect_eq(e.code, ERR_INVALID);
+	free(entry);
+	pxm_fini(&m);
+}
+
 Test(pxar, reads_old_entries)
 {
 	/* mode, flags, uid, gid, then nanoseconds: 1.000000002 s */
