@@ -243,7 +243,7 @@ manifest_from_blob(struct blob_codec *codec, const void *blob, size_t len,
 	    blob_check_crc(&info, e) < 0 ||
 	    blob_decode_dup(codec, &info, MANIFEST_JSON_MAX, &json, &json_len,
 		e) < 0)
-		return err_wrap(e, "manifest");
+		return -1;
 	rv = manifest_parse(json, json_len, out, e);
 	free(json);
 	return rv;
