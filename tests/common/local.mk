@@ -58,6 +58,11 @@ tests_common_test_mem_SOURCES = tests/common/test_mem.c
 tests_common_test_mem_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_common_test_mem_LDADD = $(COMMON_TEST_LIBS)
 
+check_PROGRAMS += tests/common/test_msg
+tests_common_test_msg_SOURCES = tests/common/test_msg.c
+tests_common_test_msg_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_msg_LDADD = $(COMMON_TEST_LIBS)
+
 check_PROGRAMS += tests/common/test_path
 tests_common_test_path_SOURCES = tests/common/test_path.c
 tests_common_test_path_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -67,6 +72,11 @@ check_PROGRAMS += tests/common/test_privs
 tests_common_test_privs_SOURCES = tests/common/test_privs.c
 tests_common_test_privs_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_common_test_privs_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_proc
+tests_common_test_proc_SOURCES = tests/common/test_proc.c
+tests_common_test_proc_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
+tests_common_test_proc_LDADD = $(COMMON_TEST_LIBS)
 
 check_PROGRAMS += tests/common/test_prompt
 tests_common_test_prompt_SOURCES = tests/common/test_prompt.c
