@@ -8,6 +8,7 @@
 
 #include "server/worker.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -337,6 +338,9 @@ worker_new(const struct server_conf *conf)
 	if (proc_close_from(PROC_FD_MAIN + 1, &e) == -1)
 		fatal_e("worker", &e, "cannot close descriptors");
 	proc_signals_init();
+	/* A terminal sends these to all; the master decides. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 	tzset();
 	if (tls_ctx_warm_up(&e) == -1)
 		fatal_e("worker", &e, "cannot use OpenSSL");
