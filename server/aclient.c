@@ -55,6 +55,7 @@ struct aclient {
 	uint64_t last_seq;
 	uint8_t *identity; /* the last VERIFY that passed */
 	size_t identity_len;
+	uint32_t fail_delay_ms; /* of the AUTH_FAIL being told */
 
 	struct proc_backoff backoff;
 	struct event *reconnect;
@@ -230,13 +231,24 @@ ACLIENT_REPLY(ACCESS_REPLY, access_reply)
 static int
 aclient_on_auth_fail(void *ctx, struct ipc_msg *m)
 {
+	struct aclient *a = ctx;
 	struct msg_AUTH_FAIL fail;
 	struct err e = {0};
+	int rv;
 
 	if (msg_get_AUTH_FAIL(&m->body, &fail) == -1)
 		return err_set(&m->err, ERR_PROTO, "bad message");
+	a->fail_delay_ms = fail.delay_ms;
 	err_set(&e, err_code_from_wire(fail.code), "%s", fail.text);
-	return aclient_on_reply(ctx, m, NULL, &e);
+	rv = aclient_on_reply(a, m, NULL, &e);
+	a->fail_delay_ms = 0;
+	return rv;
+}
+
+uint32_t
+aclient_fail_delay_ms(const struct aclient *a)
+{
+	return a->fail_delay_ms;
 }
 
 /* Only aclient_sign() asks for it, and waits for it there; this one came too

@@ -65,6 +65,9 @@ struct aclient_req *aclient_grant_get(struct aclient *a,
     const struct msg_GRANT_GET *m, aclient_done_fn *done, void *arg);
 struct aclient_req *aclient_access_call(struct aclient *a,
     const struct msg_ACCESS_CALL *m, aclient_done_fn *done, void *arg);
+/* In a callback of a request that failed: how long auth wants the client's
+ * answer to wait, longer for who guesses on. */
+uint32_t aclient_fail_delay_ms(const struct aclient *a);
 /* NULL is accepted. */
 void aclient_cancel(struct aclient_req *req);
 

@@ -82,6 +82,7 @@ api_on_verified(void *arg, const struct aclient_reply *r, const struct err *e)
 	req->state = NULL;
 	req->cancel = NULL;
 	if (r == NULL) {
+		req->delay_min_ms = aclient_fail_delay_ms(api->auth);
 		request_reply_err(req, e);
 		return;
 	}

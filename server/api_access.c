@@ -87,8 +87,11 @@ static void
 login_done(void *arg, const struct aclient_reply *r, const struct err *e)
 {
 	struct request *req = arg;
+	struct api *api = req->app;
 	struct json *data;
 
+	if (r == NULL)
+		req->delay_min_ms = aclient_fail_delay_ms(api->auth);
 	if (access_done(req, r, e))
 		return;
 	data = json_new_object();

@@ -276,12 +276,15 @@ static void
 request_respond(struct request *req, int status, const char *type,
     unsigned int delay_ms)
 {
-	struct timeval tv = {delay_ms / 1000,
-	    (suseconds_t)(delay_ms % 1000) * 1000};
+	struct timeval tv;
 
 	if (req->replied)
 		fatal("request", "second reply to one request");
 	req->replied = 1;
+	if (delay_ms < req->delay_min_ms)
+		delay_ms = req->delay_min_ms;
+	tv.tv_sec = delay_ms / 1000;
+	tv.tv_usec = (suseconds_t)(delay_ms % 1000) * 1000;
 	req->cancel = NULL;
 	req->sink = NULL;
 	req->res.status = status;

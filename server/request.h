@@ -96,6 +96,7 @@ struct request {
 	/* The client gave up before the reply: the handler frees its state
 	 * and does not reply.  NULL: nothing to do. */
 	void (*cancel)(struct request *req);
+	unsigned int delay_min_ms; /* the reply waits at least so long */
 
 	/* request.c's own. */
 	const struct route *route;
