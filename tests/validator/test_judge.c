@@ -265,6 +265,7 @@ Test(judge, manifest_import)
 	    "manifest is for another snapshot: vm/100/2022-05-02T08:11:33Z");
 	cr_expect_eq(judge_manifest_import(judge, blob, 20, &snap, &out, &e),
 	    -1);
+	cr_expect_str_eq(e.msg, "Data blob has wrong CRC checksum.");
 	free(blob);
 }
 
