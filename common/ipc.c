@@ -13,16 +13,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/io.h"
 #include "common/ipc_int.h"
+#include "common/log.h"
 #include "common/mem.h"
 
 #define IPC_PER_TURN 32
+#define IPC_RETRY_US 20000
 
 static void ipc_on_read(int fd, short what, void *arg);
 static void ipc_on_write(int fd, short what, void *arg);
@@ -35,7 +36,8 @@ out_free(struct ipc_out *o)
 
 	for (i = 0; i < o->nfds; i++)
 		io_close(&o->fds[i]);
-	free(o);
+	/* It may have been a password. */
+	mem_wipe_free(o, sizeof(*o) + o->len);
 }
 
 static void
@@ -47,6 +49,8 @@ ipc_release(struct ipc *c)
 		event_free(c->ev_read);
 	if (c->ev_write != NULL)
 		event_free(c->ev_write);
+	if (c->ev_retry != NULL)
+		event_free(c->ev_retry);
 	if (c->ev_closed != NULL)
 		event_free(c->ev_closed);
 	io_close(&c->fd);
@@ -84,8 +88,10 @@ ipc_make_events(struct ipc *c)
 	c->ev_read =
 	    event_new(base, c->fd, EV_READ | EV_PERSIST, ipc_on_read, c);
 	c->ev_write = event_new(base, c->fd, EV_WRITE, ipc_on_write, c);
+	c->ev_retry = event_new(base, -1, 0, ipc_on_write, c);
 	c->ev_closed = event_new(base, -1, 0, ipc_on_closed, c);
-	if (c->ev_read == NULL || c->ev_write == NULL || c->ev_closed == NULL)
+	if (c->ev_read == NULL || c->ev_write == NULL || c->ev_retry == NULL ||
+	    c->ev_closed == NULL)
 		return -1;
 	return event_add(c->ev_read, NULL);
 }
@@ -125,6 +131,18 @@ fail:
 	return NULL;
 }
 
+/* Ends all traffic; the endpoint itself stays. */
+static void
+ipc_stop(struct ipc *c)
+{
+	if (c->ev_read != NULL) {
+		event_del(c->ev_read);
+		event_del(c->ev_write);
+		event_del(c->ev_retry);
+	}
+	io_close(&c->fd);
+}
+
 void
 ipc_free(struct ipc **cp)
 {
@@ -138,13 +156,9 @@ ipc_free(struct ipc **cp)
 		return;
 	}
 	c->freed = 1;
-	if (c->ev_read != NULL)
-		event_del(c->ev_read);
-	if (c->ev_write != NULL)
-		event_del(c->ev_write);
+	ipc_stop(c);
 	if (c->ev_closed != NULL)
 		event_del(c->ev_closed);
-	io_close(&c->fd);
 }
 
 void
@@ -153,12 +167,9 @@ ipc_fail(struct ipc *c, const struct err *why)
 	if (c->fd == -1)
 		return;
 	c->why = *why;
-	if (c->ev_read != NULL) {
-		event_del(c->ev_read);
-		event_del(c->ev_write);
+	ipc_stop(c);
+	if (c->ev_closed != NULL)
 		event_active(c->ev_closed, EV_TIMEOUT, 0);
-	}
-	io_close(&c->fd);
 }
 
 static void
@@ -183,8 +194,19 @@ ipc_msg_close(struct ipc_msg *m)
 		io_close(&m->fds[i]);
 }
 
-/* One packet from the socket, checked: 1, 0 none now, -1 with c->why. */
-static int
+/* The one place that sees all traffic. */
+static void
+ipc_trace(const struct ipc *c, const char *what, const char *name,
+    uint64_t session, uint64_t seq, size_t len)
+{
+	if (log_debug_on())
+		log_debug("ipc",
+		    "%s %s %s peer=%d session=%llu seq=%llu len=%zu",
+		    c->cfg.proto->name, what, name, (int)c->cred.pid,
+		    (unsigned long long)session, (unsigned long long)seq, len);
+}
+
+int
 ipc_next(struct ipc *c, struct ipc_msg *m, const struct ipc_row **row)
 {
 	struct err e = {0};
@@ -201,6 +223,9 @@ ipc_next(struct ipc *c, struct ipc_msg *m, const struct ipc_row **row)
 	}
 	if (rv == -1)
 		ipc_fail(c, &e);
+	else if (rv == 1)
+		ipc_trace(c, "got", (*row)->name, m->session, m->seq,
+		    len - IPC_HDR_LEN);
 	return rv;
 }
 
@@ -251,8 +276,7 @@ ipc_on_read(int fd, short what, void *arg)
 	ipc_leave(c);
 }
 
-/* Sends what is queued until the socket is full; -1: c failed. */
-static int
+int
 ipc_send_queued(struct ipc *c)
 {
 	struct ipc_out *o;
@@ -260,48 +284,61 @@ ipc_send_queued(struct ipc *c)
 	int rv;
 
 	while ((o = TAILQ_FIRST(&c->out)) != NULL) {
-		rv = ipc_packet_send(c->fd, o->data, o->len, o->fds, o->nfds,
-		    &e);
-		if (rv == 0)
-			return 0;
-		if (rv == -1) {
+		rv = ipc_packet_send(c->fd, o->data, o->data + IPC_HDR_LEN,
+		    o->len - IPC_HDR_LEN, o->fds, o->nfds, &e);
+		if (rv == -1)
 			ipc_fail(c, &e);
-			return -1;
-		}
+		if (rv != IPC_SENT)
+			return rv;
 		TAILQ_REMOVE(&c->out, o, entry);
 		c->backlog -= o->len;
 		out_free(o);
 	}
-	return 0;
+	return IPC_SENT;
+}
+
+/* Tries again when the socket has room; when it has, but the kernel does not
+ * want more descriptors, only time helps. */
+static void
+ipc_want_write(struct ipc *c, int rv)
+{
+	struct timeval retry = {.tv_usec = IPC_RETRY_US};
+
+	if (c->ev_write == NULL)
+		return;
+	if (rv == IPC_LATER)
+		event_add(c->ev_retry, &retry);
+	else
+		event_add(c->ev_write, NULL);
 }
 
 static void
 ipc_on_write(int fd, short what, void *arg)
 {
 	struct ipc *c = arg;
+	int rv;
 
 	(void)fd;
 	(void)what;
 	ipc_enter(c);
-	if (ipc_send_queued(c) == 0) {
-		if (!TAILQ_EMPTY(&c->out))
-			event_add(c->ev_write, NULL);
-		if (c->was_full && c->backlog <= c->cfg.backlog_low) {
-			c->was_full = 0;
-			if (c->cfg.drained != NULL)
-				c->cfg.drained(c->cfg.ctx);
-		}
+	rv = ipc_send_queued(c);
+	if (rv == IPC_FULL || rv == IPC_LATER)
+		ipc_want_write(c, rv);
+	if (rv != -1 && c->was_full && c->backlog <= c->cfg.backlog_low) {
+		c->was_full = 0;
+		if (c->cfg.drained != NULL)
+			c->cfg.drained(c->cfg.ctx);
 	}
 	ipc_leave(c);
 }
 
 static int
-ipc_queue(struct ipc *c, const uint8_t *data, size_t len, const int *fds,
-    int nfds, struct err *e)
+ipc_queue(struct ipc *c, const uint8_t *hdr, const void *body, size_t body_len,
+    const int *fds, int nfds, struct err *e)
 {
+	size_t len = IPC_HDR_LEN + body_len;
 	struct ipc_out *o;
 	struct err full;
-	int i;
 
 	if (c->backlog + len > c->cfg.backlog_max) {
 		err_set(&full, ERR_LIMIT, "peer does not read");
@@ -310,23 +347,21 @@ ipc_queue(struct ipc *c, const uint8_t *data, size_t len, const int *fds,
 	}
 	o = xmalloc(sizeof(*o) + len);
 	o->len = len;
-	o->nfds = 0;
-	memcpy(o->data, data, len);
-	for (i = 0; i < nfds; i++) {
-		o->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
-		if (o->fds[i] == -1) {
+	memcpy(o->data, hdr, IPC_HDR_LEN);
+	if (body_len > 0)
+		memcpy(o->data + IPC_HDR_LEN, body, body_len);
+	for (o->nfds = 0; o->nfds < nfds; o->nfds++) {
+		o->fds[o->nfds] = fcntl(fds[o->nfds], F_DUPFD_CLOEXEC, 0);
+		if (o->fds[o->nfds] == -1) {
 			err_errno(e, errno, "keep a descriptor");
 			out_free(o);
 			return -1;
 		}
-		o->nfds++;
 	}
 	TAILQ_INSERT_TAIL(&c->out, o, entry);
 	c->backlog += len;
 	if (c->backlog >= c->cfg.backlog_high)
 		c->was_full = 1;
-	if (c->ev_write != NULL)
-		event_add(c->ev_write, NULL);
 	return 0;
 }
 
@@ -350,27 +385,27 @@ int
 ipc_send_fds(struct ipc *c, uint16_t type, uint64_t session, uint64_t seq,
     const void *body, size_t len, const int *fds, int nfds, struct err *e)
 {
-	uint8_t packet[IPC_PACKET_MAX];
+	uint8_t hdr[IPC_HDR_LEN];
 	struct err why = {0};
-	int rv;
+	int rv = IPC_FULL;
 
 	if (send_allowed(c, type, len, nfds, e) == -1)
 		return -1;
-	ipc_packet_header(packet, c->cfg.proto, type, (uint32_t)len, session,
-	    seq);
-	if (len > 0)
-		memcpy(packet + IPC_HDR_LEN, body, len);
-	len += IPC_HDR_LEN;
-	rv = TAILQ_EMPTY(&c->out)
-	    ? ipc_packet_send(c->fd, packet, len, fds, nfds, &why)
-	    : 0;
-	if (rv == 0)
-		rv = ipc_queue(c, packet, len, fds, nfds, e);
-	else if (rv == -1) {
+	ipc_packet_header(hdr, c->cfg.proto, type, (uint32_t)len, session, seq);
+	ipc_trace(c, "put", ipc_row_get(c->cfg.proto, type)->name, session, seq,
+	    len);
+	if (TAILQ_EMPTY(&c->out))
+		rv = ipc_packet_send(c->fd, hdr, body, len, fds, nfds, &why);
+	if (rv == IPC_SENT)
+		return 0;
+	if (rv == -1) {
 		ipc_fail(c, &why);
-		err_set(e, ERR_ABORTED, "%s", why.msg);
+		return err_set(e, ERR_ABORTED, "%s", why.msg);
 	}
-	return rv == -1 ? -1 : 0;
+	if (ipc_queue(c, hdr, body, len, fds, nfds, e) == -1)
+		return -1;
+	ipc_want_write(c, rv);
+	return 0;
 }
 
 int
@@ -440,85 +475,4 @@ gid_t
 ipc_peer_gid(const struct ipc *c)
 {
 	return c->cred.gid;
-}
-
-/* Waits for poll events until deadline_ms (monotonic). */
-static int
-wait_until(const struct ipc *c, short events, uint64_t deadline_ms,
-    struct err *e)
-{
-	struct pollfd p = {.fd = c->fd, .events = events};
-	uint64_t now = io_monotonic_ms();
-	int n;
-
-	if (c->fd == -1)
-		return err_set(e, ERR_ABORTED, "connection is closed");
-	if (now >= deadline_ms)
-		return err_set(e, ERR_TIMEOUT, "no answer in time");
-	n = poll(&p, 1, (int)(deadline_ms - now));
-	if (n == -1 && errno != EINTR)
-		return err_errno(e, errno, "poll");
-	return 0;
-}
-
-int
-ipc_recv(struct ipc *c, int timeout_ms, struct ipc_msg *m, struct err *e)
-{
-	uint64_t deadline = io_monotonic_ms() + (uint64_t)timeout_ms;
-	const struct ipc_row *row;
-	int rv;
-
-	for (;;) {
-		if (c->fd == -1)
-			return err_set(e, ERR_ABORTED, "connection is closed");
-		rv = ipc_next(c, m, &row);
-		if (rv == 1)
-			return 0;
-		if (rv == -1) {
-			if (e != NULL)
-				*e = c->why;
-			return -1;
-		}
-		if (wait_until(c, POLLIN, deadline, e) == -1)
-			return -1;
-	}
-}
-
-int
-ipc_flush(struct ipc *c, int timeout_ms, struct err *e)
-{
-	uint64_t deadline = io_monotonic_ms() + (uint64_t)timeout_ms;
-
-	while (!TAILQ_EMPTY(&c->out)) {
-		if (c->fd == -1 || ipc_send_queued(c) == -1) {
-			if (e != NULL)
-				*e = c->why;
-			return -1;
-		}
-		if (!TAILQ_EMPTY(&c->out) &&
-		    wait_until(c, POLLOUT, deadline, e) == -1)
-			return -1;
-	}
-	return 0;
-}
-
-int
-ipc_call(struct ipc *c, uint16_t type, uint64_t session, uint64_t seq,
-    const void *body, size_t len, const int *fds, int nfds, int timeout_ms,
-    struct ipc_msg *m, struct err *e)
-{
-	struct err why;
-
-	if (ipc_send_fds(c, type, session, seq, body, len, fds, nfds, e) ==
-		-1 ||
-	    ipc_flush(c, timeout_ms, e) == -1 ||
-	    ipc_recv(c, timeout_ms, m, e) == -1)
-		return -1;
-	if (m->seq != seq) {
-		ipc_msg_close(m);
-		err_set(&why, ERR_PROTO, "answer to another request");
-		ipc_fail(c, &why);
-		return err_set(e, ERR_PROTO, "%s", why.msg);
-	}
-	return 0;
 }

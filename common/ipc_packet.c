@@ -45,7 +45,7 @@ take_fds(struct msghdr *mh, int fds[IPC_FDS_MAX], int *nfds_out, struct err *e)
 	if (bad || total > IPC_FDS_MAX) {
 		for (i = 0; i < IPC_FDS_MAX; i++)
 			io_close(&fds[i]);
-		return err_set(e, ERR_PROTO, "surplus descriptors");
+		return err_set(e, ERR_PROTO, "surplus or lost descriptors");
 	}
 	*nfds_out = (int)total;
 	return 0;
@@ -99,16 +99,18 @@ ipc_packet_recv(int fd, uint8_t *buf, size_t *len_out, int fds[IPC_FDS_MAX],
 }
 
 int
-ipc_packet_send(int fd, const void *data, size_t len, const int *fds, int nfds,
-    struct err *e)
+ipc_packet_send(int fd, const uint8_t *hdr, const void *body, size_t body_len,
+    const int *fds, int nfds, struct err *e)
 {
 	union {
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(IPC_FDS_MAX * sizeof(int))];
 	} control;
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)data,
-	    .iov_len = len};
-	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct iovec iov[2] = {
+	    {.iov_base = (void *)(uintptr_t)hdr, .iov_len = IPC_HDR_LEN},
+	    {.iov_base = (void *)(uintptr_t)body, .iov_len = body_len},
+	};
+	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
 	struct cmsghdr *c;
 	ssize_t n;
 
@@ -125,15 +127,15 @@ ipc_packet_send(int fd, const void *data, size_t len, const int *fds, int nfds,
 	do
 		n = sendmsg(fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (n == -1 && errno == EINTR);
-	/* ETOOMANYREFS: too many descriptors in flight; they will drain. */
-	if (n == -1 &&
-	    (errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS))
-		return 0;
-	if (n == -1 && (errno == EPIPE || errno == ECONNRESET))
+	if (n != -1)
+		return IPC_SENT;
+	if (errno == EAGAIN)
+		return IPC_FULL;
+	if (errno == ENOBUFS || errno == ETOOMANYREFS)
+		return IPC_LATER;
+	if (errno == EPIPE || errno == ECONNRESET)
 		return err_set(e, ERR_ABORTED, "connection closed by peer");
-	if (n == -1)
-		return err_errno(e, errno, "send");
-	return 1;
+	return err_errno(e, errno, "send");
 }
 
 const struct ipc_row *

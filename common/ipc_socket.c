@@ -128,8 +128,8 @@ ipc_connect(const char *path, struct err *e)
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == -1) {
 		err_errno(e, errno, "connect to %s", path);
 		if (e != NULL &&
-		    (errno == ENOENT || errno == ECONNREFUSED ||
-			errno == EAGAIN))
+		    (e->sys == ENOENT || e->sys == ECONNREFUSED ||
+			e->sys == EAGAIN))
 			e->code = ERR_UNAVAILABLE;
 		goto out;
 	}

@@ -11,8 +11,8 @@ libcommon_a_SOURCES = \
 	common/conf.c common/conf.h common/conf_doc.c \
 	common/digest_map.c common/digest_map.h \
 	common/io.c common/io.h \
-	common/ipc.c common/ipc.h common/ipc_int.h common/ipc_packet.c \
-	common/ipc_socket.c \
+	common/ipc.c common/ipc.h common/ipc_blocking.c common/ipc_int.h \
+	common/ipc_packet.c common/ipc_socket.c \
 	common/json.c common/json.h common/json_int.h common/json_scan.c \
 	common/json_text.c \
 	common/lmdb.c common/lmdb.h \

@@ -7,6 +7,7 @@
 #include "common/ipc_int.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -23,6 +24,7 @@
 #include <event2/event.h>
 
 #include "common/io.h"
+#include "common/proc.h"
 
 #define SRV 1
 #define CLI 2
@@ -460,6 +462,34 @@ Test(ipc, queue_keeps_order_and_descriptors_and_drains)
 	turns(1);
 	cr_assert(ipc_backlog(t.srv) == 0 && !ipc_is_full(t.srv));
 	cr_assert(t.drained == 1);
+}
+
+/* The kernel limits a user's descriptors in flight to RLIMIT_NOFILE. */
+Test(ipc, descriptors_in_flight_are_limited)
+{
+	uint64_t seq, sent, want = 0;
+	struct err e;
+	int i, nfds;
+
+	if (geteuid() == 0)
+		cr_assert(proc_drop(54321, 54321, NULL, 0, &e) == 0);
+	cr_assert(proc_limit(RLIMIT_NOFILE, 40, &e) == 0);
+	for (sent = 0; sent < 48; sent++)
+		cr_assert(ipc_send_fds(t.srv, T_REPLY, 0, sent, NULL, 0, &t.cli,
+			      1, &e) == 0,
+		    "%s", e.msg);
+	cr_assert(ipc_backlog(t.srv) > 0, "some had to wait");
+	for (i = 0; i < 1000 && want < sent; i++) {
+		while (raw_recv(&seq, &nfds) == 0) {
+			cr_assert(seq == want && nfds == 1);
+			want++;
+		}
+		if (ipc_backlog(t.srv) > 0)
+			event_base_loop(t.base, EVLOOP_ONCE);
+	}
+	cr_assert(want == sent && ipc_backlog(t.srv) == 0);
+	cr_assert(i < 300, "%d turns: it waits instead of trying all the time",
+	    i);
 }
 
 Test(ipc, peer_that_does_not_read_is_closed)
