@@ -1,0 +1,102 @@
+#ifndef SERVER_SESSION_INT_H
+#define SERVER_SESSION_INT_H
+
+#include <sys/queue.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/arena.h"
+#include "common/err.h"
+#include "common/format/names.h"
+#include "common/msg.h"
+#include "server/credit.h"
+#include "server/known_chunks.h"
+#include "server/session.h"
+
+struct event;
+struct json;
+struct params;
+struct request;
+struct vclient;
+struct vclient_req;
+
+/* For server/session_*.c and their tests. */
+
+/* An index that the client opened; its number is the client's "wid". */
+struct session_writer {
+	bool open;
+	bool busy;  /* an append or close is with the validator */
+	bool stuck; /* the validator's count is unknown: ask before the next */
+	enum archive_kind kind;
+	uint64_t count; /* entries that the validator has */
+	unsigned int short_chunks; /* fixed: uploads below the chunk size */
+	char name[ARCHIVE_NAME_MAX + 1];
+};
+
+struct session {
+	struct event_base *base;
+	struct vclient *v;
+	enum session_kind kind;
+	char upid[IPC_UPID_MAX + 1];
+	bool benchmark;
+
+	bool aborted; /* err: why; every call fails with it */
+	struct err err;
+	void (*on_abort)(void *arg, const struct err *why);
+	void *on_abort_arg;
+
+	/* Backup sessions. */
+	int64_t base_time; /* 0: no base */
+	struct arena arena;
+	struct credit credit;
+	struct known_chunks known;
+	uint32_t deposits;	/* next number */
+	unsigned int writers_n; /* numbers given so far */
+	struct session_writer writers[IPC_WRITERS_MAX + 1]; /* by number */
+	bool finishing;
+	bool finished;
+};
+
+/* The session that a request of HTTP/2 belongs to. */
+struct session *session_of(const struct request *req);
+
+/* 0, or -1 and the reply is made: aborted, finished. */
+int session_can_change(struct session *s, struct request *req);
+/* The writer of that number and kind, or NULL and the error of 4.4.1. */
+struct session_writer *session_writer_get(struct session *s, int64_t wid,
+    enum archive_kind kind, struct err *e);
+
+/*
+ * A request that waits for one answer of the validator.  After the client
+ * gave up, done() comes with req NULL (state that is shared must still be
+ * put right), or not at all if the session ended.
+ */
+struct session_call {
+	struct session *s;
+	struct request *req;
+	void *data; /* freed with the call */
+	void (*done)(struct session_call *c, struct vclient_reply *r,
+	    const struct err *e);
+};
+struct session_call *session_call_new(struct request *req,
+    void (*done)(struct session_call *c, struct vclient_reply *r,
+	const struct err *e),
+    void *data);
+/* For vclient_*(): calls c->done, then frees c. */
+void session_call_done(void *arg, struct vclient_reply *r,
+    const struct err *e);
+/* The same for answers that may be followed by more: returns without
+ * freeing. */
+
+/* The handlers of h2_routes.def. */
+#define H2_ROUTE(kinds, method, path, params, flags, handler) \
+	void handler(struct request *req);
+#include "server/h2_routes.def"
+#undef H2_ROUTE
+
+/* Sessions that have a route, bits of its first column. */
+#define H2_BACKUP 0x1
+#define H2_READER 0x2
+
+#endif
