@@ -95,9 +95,8 @@ failed(void *app, const struct request *req)
 	if (h->s == NULL || h->s->aborted)
 		return;
 	str_vis(path, sizeof(path), req->target != NULL ? req->target : "");
-	str_vis_mem(text, sizeof(text), req->res.body != NULL
-		? req->res.body
-		: "",
+	str_vis_mem(text, sizeof(text),
+	    req->res.body != NULL ? req->res.body : "",
 	    req->res.body != NULL ? (size_t)req->res.len : 0);
 	snprintf(m.text, sizeof(m.text), "%s %s: %d %s: %s",
 	    method_text(req->method), path, req->res.status,

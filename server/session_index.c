@@ -92,7 +92,8 @@ create(struct request *req, enum archive_kind kind)
 	m.writer = (uint16_t)*wid;
 	snprintf(m.name, sizeof(m.name), "%s", name);
 	m.size = (uint64_t)params_int(&req->params, "size", 0);
-	if (csum != NULL && digest_from_hex(&d, csum, strlen(csum), NULL) == 0) {
+	if (csum != NULL &&
+	    digest_from_hex(&d, csum, strlen(csum), NULL) == 0) {
 		m.reuse = 1;
 		memcpy(m.reuse_csum, d.b, sizeof(m.reuse_csum));
 	}
@@ -123,7 +124,7 @@ struct append {
 	uint16_t wid;
 	size_t total; /* entries of the request that can be resolved */
 	size_t done;
-	struct err late; /* why the next one cannot be; code ERR_OK: none */
+	struct err late;   /* why the next one cannot be; code ERR_OK: none */
 	uint8_t entries[]; /* encoded */
 };
 
@@ -285,8 +286,7 @@ session_fixed_append(struct request *req)
 /* --- close -------------------------------------------------------------- */
 
 static void
-close_done(struct session_call *c, struct vclient_reply *r,
-    const struct err *e)
+close_done(struct session_call *c, struct vclient_reply *r, const struct err *e)
 {
 	struct session_writer *w = *(struct session_writer **)c->data;
 
@@ -386,5 +386,6 @@ session_finish(struct request *req)
 		return;
 	}
 	s->finishing = true;
-	vclient_finish(s->v, &m, finish_done, session_call_new(req, NULL, NULL));
+	vclient_finish(s->v, &m, finish_done,
+	    session_call_new(req, NULL, NULL));
 }

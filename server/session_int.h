@@ -19,6 +19,7 @@ struct json;
 struct params;
 struct request;
 struct vclient;
+struct vclient_reply;
 struct vclient_req;
 
 /* For server/session_*.c and their tests. */
@@ -29,7 +30,7 @@ struct session_writer {
 	bool busy;  /* an append or close is with the validator */
 	bool stuck; /* the validator's count is unknown: ask before the next */
 	enum archive_kind kind;
-	uint64_t count; /* entries that the validator has */
+	uint64_t count;            /* entries that the validator has */
 	unsigned int short_chunks; /* fixed: uploads below the chunk size */
 	char name[ARCHIVE_NAME_MAX + 1];
 };
@@ -51,7 +52,7 @@ struct session {
 	struct arena arena;
 	struct credit credit;
 	struct known_chunks known;
-	uint32_t deposits;	/* next number */
+	uint32_t deposits;      /* next number */
 	unsigned int writers_n; /* numbers given so far */
 	struct session_writer writers[IPC_WRITERS_MAX + 1]; /* by number */
 	bool finishing;
@@ -84,19 +85,11 @@ struct session_call *session_call_new(struct request *req,
 	const struct err *e),
     void *data);
 /* For vclient_*(): calls c->done, then frees c. */
-void session_call_done(void *arg, struct vclient_reply *r,
-    const struct err *e);
-/* The same for answers that may be followed by more: returns without
- * freeing. */
-
+void session_call_done(void *arg, struct vclient_reply *r, const struct err *e);
 /* The handlers of h2_routes.def. */
-#define H2_ROUTE(kinds, method, path, params, flags, handler) \
+#define H2_ROUTE(session, method, path, params, flags, handler) \
 	void handler(struct request *req);
 #include "server/h2_routes.def"
 #undef H2_ROUTE
-
-/* Sessions that have a route, bits of its first column. */
-#define H2_BACKUP 0x1
-#define H2_READER 0x2
 
 #endif

@@ -10,12 +10,20 @@
 #include "common/format/names.h"
 #include "common/msg.h"
 
-#define DIGEST(name, flags) \
-	{name, PARAM_STRING, flags, DIGEST_HEX_LEN, DIGEST_HEX_LEN, \
-	    param_check_digest}
-#define WID {"wid", PARAM_INTEGER, 0, 1, IPC_WRITERS_MAX, NULL}
-#define NAME(name) \
-	{name, PARAM_STRING, 0, 1, ARCHIVE_NAME_MAX, param_check_safe_id}
+#define DIGEST(name, flags)                                                \
+	{                                                                  \
+		name, PARAM_STRING, flags, DIGEST_HEX_LEN, DIGEST_HEX_LEN, \
+		    param_check_digest                                     \
+	}
+#define WID                                                       \
+	{                                                         \
+		"wid", PARAM_INTEGER, 0, 1, IPC_WRITERS_MAX, NULL \
+	}
+#define NAME(name)                                          \
+	{                                                   \
+		name, PARAM_STRING, 0, 1, ARCHIVE_NAME_MAX, \
+		    param_check_safe_id                     \
+	}
 
 const struct param_def session_params_archive[] = {
     NAME("archive-name"),
@@ -29,8 +37,7 @@ const struct param_def session_params_download[] = {
 
 const struct param_def session_params_blob[] = {
     NAME("file-name"),
-    {"encoded-size", PARAM_INTEGER, 0, BLOB_HEADER_LEN, BLOB_ENCODED_MAX,
-	NULL},
+    {"encoded-size", PARAM_INTEGER, 0, BLOB_HEADER_LEN, BLOB_ENCODED_MAX, NULL},
     {NULL},
 };
 

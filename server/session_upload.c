@@ -21,7 +21,7 @@ struct upload {
 	struct credit_claim claim; /* first: on_grant gets it */
 	struct session *s;
 	struct request *req; /* NULL: the client gave up */
-	uint32_t want;	     /* announced bytes */
+	uint32_t want;       /* announced bytes */
 	uint32_t got;
 	uint8_t *early; /* what came before the grant; at most a window */
 	bool ended;
@@ -108,8 +108,8 @@ upload_data(struct request *req, const uint8_t *p, size_t len)
 	} else {
 		/* Flow control lets no more than H2_WINDOW come early. */
 		if (u->early == NULL)
-			u->early = xmalloc(u->want < H2_WINDOW ? u->want
-							       : H2_WINDOW);
+			u->early =
+			    xmalloc(u->want < H2_WINDOW ? u->want : H2_WINDOW);
 		if (u->got + len > H2_WINDOW) {
 			err_set(&e, ERR_LIMIT, "body came without credit");
 			upload_fail(u, &e);
@@ -208,8 +208,9 @@ chunk_done(void *arg, struct vclient_reply *r, const struct err *e)
 static void
 send_chunk(struct upload *u)
 {
-	struct msg_DEPOSIT m = {
-	    .block = u->claim.block, .len = u->want, .size = u->size};
+	struct msg_DEPOSIT m = {.block = u->claim.block,
+	    .len = u->want,
+	    .size = u->size};
 
 	/* 0 is no writer: stored all the same, then refused. */
 	if (session_writer_get(u->s, u->wid, u->kind, NULL) != NULL)
