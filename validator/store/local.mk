@@ -12,6 +12,8 @@ libstore_a_SOURCES = \
 	validator/store/layout.c validator/store/layout.h \
 	validator/store/lockdb.c validator/store/lockdb.h \
 	validator/store/lockdb_int.h validator/store/lockdb_session.c \
+	validator/store/lockdb.c validator/store/lockdb.h \
+	validator/store/lockdb_int.h validator/store/lockdb_session.c \
 	validator/store/namespace.c validator/store/namespace.h \
 	validator/store/poison.c validator/store/poison.h \
 	validator/store/record_file.c validator/store/record_file.h \
@@ -19,6 +21,7 @@ libstore_a_SOURCES = \
 	validator/store/session_page.c validator/store/session_page.h \
 	validator/store/snapshot.c validator/store/snapshot.h \
 	validator/store/sync.c \
-	validator/store/threads.c validator/store/threads.h
+	validator/store/threads.c validator/store/threads.h \
+	validator/store/verified.c validator/store/verified.h
 
 STORE_LIBS = libstore.a $(LMDB_LIBS)

@@ -1,11 +1,14 @@
 /*
- * The lock database: transactions and locks.  Only the validator opens it;
- * what is in it survives the validator, so every record is decoded with
- * bounds, as one that an older version wrote may be there.
+ * The lock database: environment, transactions and locks.  Only the
+ * validator's loop uses it.  What it holds was written by a validator of this
+ * boot, perhaps one of another version, so every record is decoded with
+ * bounds.
  */
 #include "config.h"
 
 #include "validator/store/lockdb.h"
+
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,171 +16,178 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/err.h"
 #include "common/format/digest.h"
 #include "common/io.h"
 #include "common/lmdb.h"
 #include "common/mem.h"
+#include "common/wire.h"
 #include "validator/store/lockdb_int.h"
 
-#define LOCK_RECORD_VERSION 1
-#define KEY_MAX LMDB_KEY_MAX
+#define BOOT_ID_LEN 36
+/* LMDB's own lock file: 126 readers, with room to spare. */
+#define READERS_FILE_LEN 16384
 
-/*
- * Keys of the locks: store NUL namespace NUL type "/" id NUL, then
- *   "g"                         the group
- *   "t"                         the group's tree
- *   "x" time (20 characters)    a snapshot, exclusive
- *   "s" time holder (16 hex)    a snapshot, shared: one record a holder
- * so all locks of a group lie together.  A key that would be too long has the
- * hash of the name in the id's place.
- */
-struct lock_key {
-	char b[KEY_MAX];
-	size_t len;
-	size_t group_len; /* the part that all locks of the group share */
+#define GROUP_HASH_LEN DIGEST_LEN
+/* group, time (0: the group itself), kind, holder */
+#define LOCK_KEY_LEN (GROUP_HASH_LEN + 8 + 1 + LOCKDB_ID_LEN)
+#define LOCK_VERSION 1
+#define LOCK_VALUE_MAX 1024
+
+struct lockdb {
+	struct lmdb *env;
+	unsigned int tables[LOCKDB_TABLE_COUNT];
 };
 
-static void
-key_add(struct lock_key *k, const char *s, size_t len)
+struct lockdb_txn {
+	struct lockdb *db;
+	struct lmdb_txn *txn;
+};
+
+void
+lockdb_put_be(uint8_t *dst, uint64_t v, size_t len)
 {
-	if (len > sizeof(k->b) - k->len)
-		len = sizeof(k->b) - k->len; /* cannot be: see key_group() */
-	memcpy(k->b + k->len, s, len);
-	k->len += len;
+	while (len-- > 0) {
+		dst[len] = (uint8_t)v;
+		v >>= 8;
+	}
 }
 
-static void
-key_group(struct lock_key *k, const struct lock_target *t)
+uint64_t
+lockdb_get_be(const uint8_t *src, size_t len)
 {
-	char group[GROUP_STR_MAX + 1], hash[DIGEST_HEX_LEN + 1];
-	const char *ns = t->ns->name;
-	struct digest_ctx *ctx;
-	struct digest d;
+	uint64_t v = 0;
+	size_t i;
 
-	k->len = 0;
-	group_to_str(t->group, group);
-	key_add(k, t->store, strlen(t->store) + 1);
-	/* 33 + 257 + 261 + 40 is more than LMDB takes. */
-	if (strlen(ns) + strlen(group) > 380) {
-		ctx = digest_ctx_new();
-		digest_reset(ctx);
-		digest_update(ctx, ns, strlen(ns) + 1);
-		digest_update(ctx, group, strlen(group));
-		digest_final(ctx, &d);
-		digest_ctx_free(ctx);
-		digest_to_hex(&d, hash);
-		key_add(k, "#", 1); /* no namespace starts so */
-		key_add(k, hash, DIGEST_HEX_LEN + 1);
-	} else {
-		key_add(k, ns, strlen(ns) + 1);
-		key_add(k, group, strlen(group) + 1);
-	}
-	k->group_len = k->len;
+	for (i = 0; i < len; i++)
+		v = v << 8 | src[i];
+	return v;
 }
 
-static void
-key_lock(struct lock_key *k, enum lock_kind kind, const struct lock_target *t,
-    uint64_t holder)
+struct lmdb_txn *
+lockdb_lmdb(struct lockdb_txn *t)
 {
-	char time[BACKUP_TIME_LEN + 1], id[17];
+	return t->txn;
+}
 
-	k->len = k->group_len;
-	if (kind == LOCK_GROUP || kind == LOCK_GROUP_TREE) {
-		key_add(k, kind == LOCK_GROUP ? "g" : "t", 1);
-		return;
-	}
-	backup_time_to_str(t->time, time);
-	key_add(k, kind == LOCK_SNAP_EXCLUSIVE ? "x" : "s", 1);
-	key_add(k, time, BACKUP_TIME_LEN);
-	if (kind == LOCK_SNAP_SHARED && holder != 0) {
-		snprintf(id, sizeof(id), "%016" PRIx64, holder);
-		key_add(k, id, 16);
-	}
+unsigned int
+lockdb_table(const struct lockdb_txn *t, enum lockdb_table table)
+{
+	return t->db->tables[table];
 }
 
 /* --- opening ------------------------------------------------------------ */
 
-/* Allocates the whole file, so that a full runtime file system can stop the
- * start but never a running validator. */
 static int
-allocate(const char *dir, size_t map_size, struct err *e)
+allocate(int dirfd, const char *name, size_t len, struct err *e)
 {
-	char path[4096];
 	int fd, rc;
 
-	snprintf(path, sizeof(path), "%s/data.mdb", dir);
-	fd = io_openat(AT_FDCWD, path, O_RDWR | O_NOFOLLOW, 0, e);
+	fd = io_openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600, e);
 	if (fd == -1)
 		return -1;
-	rc = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)map_size) == -1;
+	rc = posix_fallocate(fd, 0, (off_t)len);
 	io_close(&fd);
-	/* Where that is not known, writes allocate as they go. */
-	if (rc != 0 && errno == ENOSPC)
-		return err_errno(e, errno, "allocate %s", path);
+	return rc == 0 ? 0 : err_errno(e, rc, "allocate \"%s\"", name);
+}
+
+/*
+ * Gives both files of LMDB all their blocks, so that a full runtime file
+ * system can fail no later transaction and raise no SIGBUS.  LMDB takes a data
+ * file only if it is empty or its own, so a new one is begun by opening it
+ * once.  Nothing has the files open meanwhile: closing them would drop LMDB's
+ * locks.
+ */
+static int
+reserve_files(const char *dir, size_t map_size, struct err *e)
+{
+	struct lmdb *env;
+	int fd, rv = -1;
+
+	if (mkdir(dir, 0700) == -1 && errno != EEXIST)
+		return err_errno(e, errno, "mkdir \"%s\"", dir);
+	fd =
+	    io_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+	if (fd == -1)
+		return -1;
+	if (allocate(fd, "lock.mdb", READERS_FILE_LEN, e) == -1)
+		goto out;
+	if (lmdb_open(&env, dir, map_size, LOCKDB_TABLE_COUNT, LMDB_F_NOSYNC,
+		0600, e) == -1)
+		goto out;
+	lmdb_close(&env);
+	rv = allocate(fd, "data.mdb", map_size, e);
+out:
+	io_close(&fd);
+	return rv;
+}
+
+static int
+open_tables(struct lockdb *db, struct err *e)
+{
+	static const char *const names[LOCKDB_TABLE_COUNT] = {
+	    [LOCKDB_META] = "meta",
+	    [LOCKDB_LOCKS] = "locks",
+	    [LOCKDB_SESSIONS] = "sessions",
+	    [LOCKDB_FILES] = "files",
+	    [LOCKDB_TOMBS] = "tombstones",
+	};
+	int i;
+
+	for (i = 0; i < LOCKDB_TABLE_COUNT; i++)
+		if (lmdb_db_open(db->env, names[i], &db->tables[i], e) == -1)
+			return -1;
 	return 0;
 }
 
-/* Records of another boot are worth nothing: their processes are gone, and
- * the folder should have been too. */
+/* Drops everything if it was written in another boot of the machine: then
+ * the runtime folder is not in memory, and no holder is alive. */
 static int
-drop_other_boot(struct lockdb *db, bool *rebooted_out, struct err *e)
+check_boot(struct lockdb *db, bool *rebooted_out, struct err *e)
 {
-	char boot[37];
-	struct lmdb_txn *t;
-	const void *val;
-	size_t len, i;
-	int found;
+	char boot[BOOT_ID_LEN + 1];
+	struct lockdb_txn *t;
+	const void *old;
+	size_t len;
+	int found, i;
 
-	if (io_boot_id(boot, e) == -1 || lmdb_begin(db->env, 1, &t, e) == -1)
+	*rebooted_out = false;
+	if (io_boot_id(boot, e) == -1 || lockdb_begin(db, true, &t, e) == -1)
 		return -1;
-	found = lmdb_get(t, db->dbs[LOCKDB_META], "boot", 4, &val, &len, e);
-	if (found == -1) {
-		lmdb_abort(&t);
-		return -1;
+	found =
+	    lmdb_get(t->txn, db->tables[LOCKDB_META], "boot", 4, &old, &len, e);
+	if (found == 1 && len == BOOT_ID_LEN && memcmp(old, boot, len) == 0) {
+		lockdb_abort(&t);
+		return 0;
 	}
-	*rebooted_out =
-	    found == 1 && (len != strlen(boot) || memcmp(val, boot, len) != 0);
-	for (i = 0; *rebooted_out && i < LOCKDB_DB_COUNT; i++)
-		lmdb_del_prefix(t, db->dbs[i], "", 0, NULL);
-	lmdb_put(t, db->dbs[LOCKDB_META], "boot", 4, boot, strlen(boot), NULL);
-	return lmdb_commit(&t, e);
+	*rebooted_out = found == 1;
+	for (i = 0; i < LOCKDB_TABLE_COUNT; i++)
+		lmdb_del_prefix(t->txn, db->tables[i], NULL, 0, NULL);
+	lmdb_put(t->txn, db->tables[LOCKDB_META], "boot", 4, boot, BOOT_ID_LEN,
+	    NULL);
+	return lockdb_commit(&t, e);
 }
 
 int
 lockdb_open(struct lockdb **out, const char *dir, size_t map_size,
     bool *rebooted_out, struct err *e)
 {
-	static const char *const names[LOCKDB_DB_COUNT] = {
-	    [LOCKDB_META] = "meta",
-	    [LOCKDB_LOCKS] = "locks",
-	    [LOCKDB_HELD] = "held",
-	    [LOCKDB_SESSIONS] = "sessions",
-	    [LOCKDB_FILES] = "files",
-	    [LOCKDB_TOMBSTONES] = "tombstones",
-	};
 	struct lockdb *db = xcalloc(1, sizeof(*db));
-	size_t i;
 
 	*out = NULL;
-	*rebooted_out = false;
 	if (map_size == 0)
 		map_size = LOCKDB_MAP_SIZE;
-	if (lmdb_open(&db->env, dir, map_size, LOCKDB_DB_COUNT,
-		LMDB_F_NOSYNC | LMDB_F_CREATE, 0600, e) == -1 ||
-	    allocate(dir, map_size, e) == -1)
-		goto fail;
-	for (i = 0; i < LOCKDB_DB_COUNT; i++)
-		if (lmdb_db_open(db->env, names[i], &db->dbs[i], e) == -1)
-			goto fail;
-	if (drop_other_boot(db, rebooted_out, e) == -1)
-		goto fail;
+	if (reserve_files(dir, map_size, e) == -1 ||
+	    lmdb_open(&db->env, dir, map_size, LOCKDB_TABLE_COUNT,
+		LMDB_F_NOSYNC, 0600, e) == -1 ||
+	    open_tables(db, e) == -1 || check_boot(db, rebooted_out, e) == -1) {
+		lockdb_close(&db);
+		return -1;
+	}
 	*out = db;
 	return 0;
-fail:
-	lockdb_close(&db);
-	return -1;
 }
 
 void
@@ -188,7 +198,8 @@ lockdb_close(struct lockdb **dbp)
 	if (db == NULL)
 		return;
 	*dbp = NULL;
-	lmdb_close(&db->env);
+	if (db->env != NULL)
+		lmdb_close(&db->env);
 	free(db);
 }
 
@@ -203,18 +214,21 @@ lockdb_new_id(void)
 	return id;
 }
 
+/* --- transactions ------------------------------------------------------- */
+
 int
 lockdb_begin(struct lockdb *db, bool write, struct lockdb_txn **out,
     struct err *e)
 {
-	struct lmdb_txn *t;
+	struct lockdb_txn *t = xcalloc(1, sizeof(*t));
 
 	*out = NULL;
-	if (lmdb_begin(db->env, write, &t, e) == -1)
+	t->db = db;
+	if (lmdb_begin(db->env, write, &t->txn, e) == -1) {
+		free(t);
 		return err_wrap(e, "lock database");
-	*out = xcalloc(1, sizeof(**out));
-	(*out)->db = db;
-	(*out)->t = t;
+	}
+	*out = t;
 	return 0;
 }
 
@@ -225,11 +239,9 @@ lockdb_commit(struct lockdb_txn **tp, struct err *e)
 	int rv;
 
 	*tp = NULL;
-	rv = lmdb_commit(&t->t, e);
-	if (rv == -1)
-		err_wrap(e, "lock database");
+	rv = lmdb_commit(&t->txn, e);
 	free(t);
-	return rv;
+	return rv == 0 ? 0 : err_wrap(e, "lock database");
 }
 
 void
@@ -240,106 +252,129 @@ lockdb_abort(struct lockdb_txn **tp)
 	if (t == NULL)
 		return;
 	*tp = NULL;
-	lmdb_abort(&t->t);
+	lmdb_abort(&t->txn);
 	free(t);
 }
 
-/* --- records ------------------------------------------------------------ */
+/* --- locks -------------------------------------------------------------- */
 
-static size_t
-lock_encode(uint8_t *buf, size_t max, enum lock_kind kind,
-    const struct lock_target *t, uint64_t holder, const char *what)
+/* Names may be longer than LMDB's keys: a digest of them is the key. */
+static void
+group_hash(const struct lock_target *target, uint8_t out[GROUP_HASH_LEN])
 {
-	struct wire_w w;
+	struct digest_ctx *ctx = digest_ctx_new();
+	char group[GROUP_STR_MAX + 1];
+	struct digest d;
 
-	wire_w_init(&w, buf, max);
-	wire_w_u8(&w, LOCK_RECORD_VERSION);
-	wire_w_u8(&w, (uint8_t)kind);
-	wire_w_u64(&w, holder);
-	wire_w_i64(&w, io_realtime_s());
-	wire_w_str16(&w, what);
-	wire_w_str16(&w, t->store);
-	wire_w_str16(&w, t->ns->name);
-	wire_w_u8(&w, (uint8_t)t->group->type);
-	wire_w_str16(&w, t->group->id);
-	wire_w_i64(&w, t->time);
-	return (size_t)(w.p - w.start);
+	group_to_str(target->group, group);
+	/* Each with its NUL, which no name has. */
+	digest_update(ctx, target->store, strlen(target->store) + 1);
+	digest_update(ctx, target->ns->name, strlen(target->ns->name) + 1);
+	digest_update(ctx, group, strlen(group) + 1);
+	digest_final(ctx, &d);
+	digest_ctx_free(ctx);
+	memcpy(out, d.b, GROUP_HASH_LEN);
+}
+
+static bool
+is_snapshot(enum lock_kind kind)
+{
+	return kind == LOCK_SNAP_SHARED || kind == LOCK_SNAP_EXCLUSIVE;
+}
+
+static void
+lock_key(enum lock_kind kind, const struct lock_target *target, uint64_t holder,
+    uint8_t key[LOCK_KEY_LEN])
+{
+	uint64_t time = is_snapshot(kind) ? (uint64_t)target->time : 0;
+
+	group_hash(target, key);
+	lockdb_put_be(key + GROUP_HASH_LEN, time, 8);
+	key[GROUP_HASH_LEN + 8] = (uint8_t)kind;
+	lockdb_put_be(key + GROUP_HASH_LEN + 9, holder, LOCKDB_ID_LEN);
 }
 
 static int
-lock_decode(const void *val, size_t len, struct lock_info *out, struct err *e)
+lock_encode(const struct lock_info *l, uint8_t *buf, size_t size)
+{
+	struct wire_w w;
+
+	wire_w_init(&w, buf, size);
+	wire_w_u8(&w, LOCK_VERSION);
+	wire_w_u8(&w, (uint8_t)l->kind);
+	wire_w_u64(&w, l->holder);
+	wire_w_i64(&w, l->since);
+	wire_w_str16(&w, l->what);
+	wire_w_str16(&w, l->store);
+	wire_w_str16(&w, l->ns);
+	wire_w_u8(&w, (uint8_t)l->group.type);
+	wire_w_str16(&w, l->group.id);
+	wire_w_i64(&w, l->time);
+	return (int)wire_w_len(&w);
+}
+
+static int
+lock_decode(const void *val, size_t len, struct lock_info *l)
 {
 	struct wire_r r;
-	uint8_t version;
+	uint8_t version, kind, type;
 
+	memset(l, 0, sizeof(*l));
 	wire_r_init(&r, val, len);
 	version = wire_r_u8(&r);
-	out->kind = (enum lock_kind)wire_r_u8(&r);
-	out->holder = wire_r_u64(&r);
-	out->since = wire_r_i64(&r);
-	wire_r_str16(&r, out->what, sizeof(out->what));
-	wire_r_str16(&r, out->store, sizeof(out->store));
-	wire_r_str16(&r, out->ns, sizeof(out->ns));
-	out->group.type = (enum backup_type)wire_r_u8(&r);
-	wire_r_str16(&r, out->group.id, sizeof(out->group.id));
-	out->time = wire_r_i64(&r);
-	if (version != LOCK_RECORD_VERSION || wire_r_end(&r) == -1 ||
-	    out->kind > LOCK_GROUP_TREE || out->group.type >= BACKUP_TYPE_COUNT)
-		return err_set(e, ERR_CORRUPT,
-		    "lock database: a lock's record is damaged");
+	kind = wire_r_u8(&r);
+	l->holder = wire_r_u64(&r);
+	l->since = wire_r_i64(&r);
+	wire_r_str16(&r, l->what, sizeof(l->what));
+	wire_r_str16(&r, l->store, sizeof(l->store));
+	wire_r_str16(&r, l->ns, sizeof(l->ns));
+	type = wire_r_u8(&r);
+	wire_r_str16(&r, l->group.id, sizeof(l->group.id));
+	l->time = wire_r_i64(&r);
+	if (wire_r_end(&r) == -1 || version != LOCK_VERSION ||
+	    kind > LOCK_GROUP_TREE || type >= BACKUP_TYPE_COUNT)
+		return -1;
+	l->kind = (enum lock_kind)kind;
+	l->group.type = (enum backup_type)type;
 	return 0;
 }
 
-/* --- taking and freeing ------------------------------------------------- */
-
-/* What a lock of this kind cannot stand beside. */
+/* Whether two locks of one group, by different holders, exclude each other. */
 static bool
-excludes(enum lock_kind wanted, int64_t wanted_time,
-    const struct lock_info *held)
+conflicts(enum lock_kind a, int64_t a_time, const struct lock_info *b)
 {
-	bool same_time = held->time == wanted_time;
-
-	switch (wanted) {
-	case LOCK_GROUP_TREE:
+	if (a == LOCK_GROUP_TREE || b->kind == LOCK_GROUP_TREE)
 		return true;
-	case LOCK_GROUP:
-		return held->kind == LOCK_GROUP ||
-		    held->kind == LOCK_GROUP_TREE;
-	case LOCK_SNAP_SHARED:
-		return held->kind == LOCK_GROUP_TREE ||
-		    (held->kind == LOCK_SNAP_EXCLUSIVE && same_time);
-	case LOCK_SNAP_EXCLUSIVE:
-		return held->kind == LOCK_GROUP_TREE ||
-		    ((held->kind == LOCK_SNAP_EXCLUSIVE ||
-			 held->kind == LOCK_SNAP_SHARED) &&
-			same_time);
-	}
-	return true;
+	if (is_snapshot(a) != is_snapshot(b->kind))
+		return false;
+	if (!is_snapshot(a))
+		return true;
+	return a_time == b->time &&
+	    (a == LOCK_SNAP_EXCLUSIVE || b->kind == LOCK_SNAP_EXCLUSIVE);
 }
 
 struct conflict_search {
-	enum lock_kind wanted;
+	enum lock_kind kind;
 	int64_t time;
 	uint64_t holder;
-	struct lock_info found;
-	bool conflict;
+	struct lock_info *found;
 	struct err *e;
 };
 
 static int
-search_conflict(void *ctx, const void *key, size_t key_len, const void *val,
+look_for_conflict(void *ctx, const void *key, size_t key_len, const void *val,
     size_t len)
 {
 	struct conflict_search *c = ctx;
+	struct lock_info l;
 
 	(void)key;
 	(void)key_len;
-	if (lock_decode(val, len, &c->found, c->e) == -1)
-		return -1;
-	if (c->found.holder == c->holder ||
-	    !excludes(c->wanted, c->time, &c->found))
+	if (lock_decode(val, len, &l) == -1)
+		return err_set(c->e, ERR_CORRUPT, "damaged lock record");
+	if (l.holder == c->holder || !conflicts(c->kind, c->time, &l))
 		return 0;
-	c->conflict = true;
+	*c->found = l;
 	return 1;
 }
 
@@ -348,114 +383,114 @@ lockdb_lock(struct lockdb_txn *t, enum lock_kind kind,
     const struct lock_target *target, uint64_t holder, const char *what,
     struct lock_info *conflict_out, struct err *e)
 {
-	struct conflict_search c = {.wanted = kind,
+	struct lock_info mine = {.kind = kind, .holder = holder}, other = {0};
+	struct conflict_search search = {.kind = kind,
 	    .time = target->time,
 	    .holder = holder,
+	    .found = &other,
 	    .e = e};
-	uint8_t val[LOCK_RECORD_MAX], held[8 + KEY_MAX];
-	struct lock_key k;
-	size_t len;
+	uint8_t key[LOCK_KEY_LEN], val[LOCK_VALUE_MAX];
+	int len;
 
-	key_group(&k, target);
-	if (lmdb_each(t->t, t->db->dbs[LOCKDB_LOCKS], k.b, k.group_len,
-		search_conflict, &c, e) == -1)
+	lock_key(kind, target, holder, key);
+	if (lmdb_each(t->txn, t->db->tables[LOCKDB_LOCKS], key, GROUP_HASH_LEN,
+		look_for_conflict, &search, e) == -1)
 		return -1;
-	if (c.conflict) {
+	if (other.holder != 0) {
 		if (conflict_out != NULL)
-			*conflict_out = c.found;
-		return err_set(e, ERR_LOCKED, "held by %s", c.found.what);
+			*conflict_out = other;
+		return err_set(e, ERR_LOCKED, "locked by %s (%016" PRIx64 ")",
+		    other.what, other.holder);
 	}
-	key_lock(&k, kind, target, holder);
-	len = lock_encode(val, sizeof(val), kind, target, holder, what);
-	if (lmdb_put(t->t, t->db->dbs[LOCKDB_LOCKS], k.b, k.len, val, len, e) ==
-	    -1)
-		return -1;
-	/* By holder, so that all of a session's go in one sweep. */
-	len = lockdb_held_key(held, holder, k.b, k.len);
-	return lmdb_put(t->t, t->db->dbs[LOCKDB_HELD], held, len, k.b, k.len,
-	    e);
+	mine.since = io_realtime_s();
+	mine.time = is_snapshot(kind) ? target->time : 0;
+	mine.group = *target->group;
+	snprintf(mine.what, sizeof(mine.what), "%s", what);
+	snprintf(mine.store, sizeof(mine.store), "%s", target->store);
+	snprintf(mine.ns, sizeof(mine.ns), "%s", target->ns->name);
+	len = lock_encode(&mine, val, sizeof(val));
+	if (len == -1)
+		return err_set(e, ERR_INTERNAL, "lock record is too long");
+	return lmdb_put(t->txn, t->db->tables[LOCKDB_LOCKS], key, sizeof(key),
+	    val, (size_t)len, e);
 }
 
 int
 lockdb_unlock(struct lockdb_txn *t, enum lock_kind kind,
     const struct lock_target *target, uint64_t holder, struct err *e)
 {
-	uint8_t held[8 + KEY_MAX];
-	struct lock_key k;
-	size_t len;
-	int found;
+	uint8_t key[LOCK_KEY_LEN];
 
-	key_group(&k, target);
-	key_lock(&k, kind, target, holder);
-	len = lockdb_held_key(held, holder, k.b, k.len);
-	found = lmdb_del(t->t, t->db->dbs[LOCKDB_HELD], held, len, e);
-	if (found != 1)
-		return found;
-	return lmdb_del(t->t, t->db->dbs[LOCKDB_LOCKS], k.b, k.len, e) == -1
+	lock_key(kind, target, holder, key);
+	return lmdb_del(t->txn, t->db->tables[LOCKDB_LOCKS], key, sizeof(key),
+		   e) == -1
 	    ? -1
 	    : 0;
 }
 
-struct held_keys {
-	struct lock_key *v;
+/* Keys of one holder's locks, collected since the walk may not delete. */
+struct key_list {
+	uint8_t holder[LOCKDB_ID_LEN];
+	uint8_t (*v)[LOCK_KEY_LEN];
 	size_t n;
 };
 
 static int
-collect_held(void *ctx, const void *key, size_t key_len, const void *val,
+collect_key(void *ctx, const void *key, size_t key_len, const void *val,
     size_t len)
 {
-	struct held_keys *h = ctx;
+	struct key_list *l = ctx;
+	const uint8_t *k = key;
 
-	(void)key;
-	(void)key_len;
-	h->v = xreallocarray(h->v, h->n + 1, sizeof(*h->v));
-	h->v[h->n].len = len < KEY_MAX ? len : KEY_MAX;
-	memcpy(h->v[h->n].b, val, h->v[h->n].len);
-	h->n++;
+	(void)val;
+	(void)len;
+	if (key_len != LOCK_KEY_LEN ||
+	    memcmp(k + LOCK_KEY_LEN - LOCKDB_ID_LEN, l->holder,
+		LOCKDB_ID_LEN) != 0)
+		return 0;
+	l->v = xreallocarray(l->v, l->n + 1, sizeof(*l->v));
+	memcpy(l->v[l->n++], k, LOCK_KEY_LEN);
 	return 0;
 }
 
 int
 lockdb_unlock_all(struct lockdb_txn *t, uint64_t holder, struct err *e)
 {
-	struct held_keys h = {0};
-	uint8_t prefix[8 + KEY_MAX];
-	size_t i, len = lockdb_held_key(prefix, holder, "", 0);
+	unsigned int locks = t->db->tables[LOCKDB_LOCKS];
+	struct key_list l = {0};
+	size_t i;
 	int rv;
 
-	rv = lmdb_each(t->t, t->db->dbs[LOCKDB_HELD], prefix, len, collect_held,
-	    &h, e);
-	for (i = 0; rv == 0 && i < h.n; i++)
-		if (lmdb_del(t->t, t->db->dbs[LOCKDB_LOCKS], h.v[i].b,
-			h.v[i].len, e) == -1)
+	lockdb_put_be(l.holder, holder, LOCKDB_ID_LEN);
+	rv = lmdb_each(t->txn, locks, NULL, 0, collect_key, &l, e);
+	for (i = 0; rv == 0 && i < l.n; i++)
+		if (lmdb_del(t->txn, locks, l.v[i], LOCK_KEY_LEN, e) == -1)
 			rv = -1;
-	free(h.v);
-	if (rv == 0 &&
-	    lmdb_del_prefix(t->t, t->db->dbs[LOCKDB_HELD], prefix, len, e) ==
-		-1)
-		rv = -1;
+	free(l.v);
 	return rv;
 }
 
-struct each_lock {
+struct lock_walk {
+	const char *store;
 	int (*fn)(void *ctx, const struct lock_info *lock);
 	void *ctx;
 	struct err *e;
 };
 
 static int
-each_lock(void *ctx, const void *key, size_t key_len, const void *val,
+visit_lock(void *ctx, const void *key, size_t key_len, const void *val,
     size_t len)
 {
-	struct each_lock *each = ctx;
-	struct lock_info info;
+	struct lock_walk *w = ctx;
+	struct lock_info l;
 
 	(void)key;
 	(void)key_len;
-	if (lock_decode(val, len, &info, each->e) == -1)
-		return -1;
-	return each->fn(each->ctx, &info);
+	if (lock_decode(val, len, &l) == -1)
+		return err_set(w->e, ERR_CORRUPT, "damaged lock record");
+	if (w->store != NULL && strcmp(w->store, l.store) != 0)
+		return 0;
+	return w->fn(w->ctx, &l);
 }
 
 int
@@ -463,8 +498,8 @@ lockdb_each_lock(struct lockdb_txn *t, const char *store,
     int (*fn)(void *ctx, const struct lock_info *lock), void *ctx,
     struct err *e)
 {
-	struct each_lock each = {.fn = fn, .ctx = ctx, .e = e};
+	struct lock_walk w = {.store = store, .fn = fn, .ctx = ctx, .e = e};
 
-	return lmdb_each(t->t, t->db->dbs[LOCKDB_LOCKS], store,
-	    store != NULL ? strlen(store) + 1 : 0, each_lock, &each, e);
+	return lmdb_each(t->txn, t->db->tables[LOCKDB_LOCKS], NULL, 0,
+	    visit_lock, &w, e);
 }
