@@ -40,3 +40,7 @@ holdfast_server_SOURCES = server/master_main.c
 holdfast_server_LDADD = libserver.a libserverconf.a $(COMMON_LIBS)
 
 include server/session.mk
+
+pkglibexec_PROGRAMS += holdfast-worker
+holdfast_worker_SOURCES = server/worker_main.c
+holdfast_worker_LDADD = $(SERVER_LIBS)
