@@ -2,17 +2,20 @@
 # the ordinary compiler (replay_NAME), and a libFuzzer program (fuzz_NAME) under
 # ./configure --enable-fuzzers CC=clang.
 FUZZ_FORMAT_LIBS = $(FORMAT_LIBS) $(COMMON_LIBS)
+FUZZ_SERVER_LIBS = $(SERVER_LIBS) $(EVENT_LIBS)
 LIBFUZZER_FLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 EXTRA_DIST += tests/fuzz/corpus
 
 check_PROGRAMS += \
 	tests/fuzz/replay_blob \
 	tests/fuzz/replay_catalog \
+	tests/fuzz/replay_http1 \
 	tests/fuzz/replay_index \
 	tests/fuzz/replay_keyfile \
 	tests/fuzz/replay_manifest \
 	tests/fuzz/replay_names \
 	tests/fuzz/replay_pxar \
+	tests/fuzz/replay_request \
 	tests/fuzz/replay_upid
 
 tests_fuzz_replay_blob_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_blob.c
@@ -31,16 +34,22 @@ tests_fuzz_replay_pxar_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuz
 tests_fuzz_replay_pxar_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_replay_upid_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_upid.c
 tests_fuzz_replay_upid_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_replay_http1_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_http1.c
+tests_fuzz_replay_http1_LDADD = $(FUZZ_SERVER_LIBS)
+tests_fuzz_replay_request_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_request.c
+tests_fuzz_replay_request_LDADD = $(FUZZ_SERVER_LIBS)
 
 if FUZZERS
 noinst_PROGRAMS += \
 	tests/fuzz/fuzz_blob \
 	tests/fuzz/fuzz_catalog \
+	tests/fuzz/fuzz_http1 \
 	tests/fuzz/fuzz_index \
 	tests/fuzz/fuzz_keyfile \
 	tests/fuzz/fuzz_manifest \
 	tests/fuzz/fuzz_names \
 	tests/fuzz/fuzz_pxar \
+	tests/fuzz/fuzz_request \
 	tests/fuzz/fuzz_upid
 tests_fuzz_fuzz_blob_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_blob.c
 tests_fuzz_fuzz_blob_LDADD = $(FUZZ_FORMAT_LIBS)
@@ -66,4 +75,10 @@ tests_fuzz_fuzz_pxar_LDFLAGS = $(LIBFUZZER_FLAGS)
 tests_fuzz_fuzz_upid_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_upid.c
 tests_fuzz_fuzz_upid_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_fuzz_upid_LDFLAGS = $(LIBFUZZER_FLAGS)
+tests_fuzz_fuzz_http1_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_http1.c
+tests_fuzz_fuzz_http1_LDADD = $(FUZZ_SERVER_LIBS)
+tests_fuzz_fuzz_http1_LDFLAGS = $(LIBFUZZER_FLAGS)
+tests_fuzz_fuzz_request_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_request.c
+tests_fuzz_fuzz_request_LDADD = $(FUZZ_SERVER_LIBS)
+tests_fuzz_fuzz_request_LDFLAGS = $(LIBFUZZER_FLAGS)
 endif
