@@ -9,6 +9,7 @@ EXTRA_DIST += tests/fuzz/corpus
 check_PROGRAMS += \
 	tests/fuzz/replay_blob \
 	tests/fuzz/replay_catalog \
+	tests/fuzz/replay_grant \
 	tests/fuzz/replay_http1 \
 	tests/fuzz/replay_index \
 	tests/fuzz/replay_keyfile \
@@ -16,12 +17,15 @@ check_PROGRAMS += \
 	tests/fuzz/replay_names \
 	tests/fuzz/replay_pxar \
 	tests/fuzz/replay_request \
+	tests/fuzz/replay_ticket \
 	tests/fuzz/replay_upid
 
 tests_fuzz_replay_blob_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_blob.c
 tests_fuzz_replay_blob_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_replay_catalog_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_catalog.c
 tests_fuzz_replay_catalog_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_replay_grant_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_grant.c
+tests_fuzz_replay_grant_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_replay_index_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_index.c
 tests_fuzz_replay_index_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_replay_keyfile_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_keyfile.c
@@ -32,6 +36,8 @@ tests_fuzz_replay_names_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fu
 tests_fuzz_replay_names_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_replay_pxar_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_pxar.c
 tests_fuzz_replay_pxar_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_replay_ticket_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_ticket.c
+tests_fuzz_replay_ticket_LDADD = $(AUTH_LIBS)
 tests_fuzz_replay_upid_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_upid.c
 tests_fuzz_replay_upid_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_replay_http1_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_http1.c
@@ -43,6 +49,7 @@ if FUZZERS
 noinst_PROGRAMS += \
 	tests/fuzz/fuzz_blob \
 	tests/fuzz/fuzz_catalog \
+	tests/fuzz/fuzz_grant \
 	tests/fuzz/fuzz_http1 \
 	tests/fuzz/fuzz_index \
 	tests/fuzz/fuzz_keyfile \
@@ -50,6 +57,7 @@ noinst_PROGRAMS += \
 	tests/fuzz/fuzz_names \
 	tests/fuzz/fuzz_pxar \
 	tests/fuzz/fuzz_request \
+	tests/fuzz/fuzz_ticket \
 	tests/fuzz/fuzz_upid
 tests_fuzz_fuzz_blob_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_blob.c
 tests_fuzz_fuzz_blob_LDADD = $(FUZZ_FORMAT_LIBS)
@@ -57,6 +65,9 @@ tests_fuzz_fuzz_blob_LDFLAGS = $(LIBFUZZER_FLAGS)
 tests_fuzz_fuzz_catalog_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_catalog.c
 tests_fuzz_fuzz_catalog_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_fuzz_catalog_LDFLAGS = $(LIBFUZZER_FLAGS)
+tests_fuzz_fuzz_grant_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_grant.c
+tests_fuzz_fuzz_grant_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_fuzz_grant_LDFLAGS = $(LIBFUZZER_FLAGS)
 tests_fuzz_fuzz_index_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_index.c
 tests_fuzz_fuzz_index_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_fuzz_index_LDFLAGS = $(LIBFUZZER_FLAGS)
@@ -72,6 +83,9 @@ tests_fuzz_fuzz_names_LDFLAGS = $(LIBFUZZER_FLAGS)
 tests_fuzz_fuzz_pxar_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_pxar.c
 tests_fuzz_fuzz_pxar_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_fuzz_pxar_LDFLAGS = $(LIBFUZZER_FLAGS)
+tests_fuzz_fuzz_ticket_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_ticket.c
+tests_fuzz_fuzz_ticket_LDADD = $(AUTH_LIBS)
+tests_fuzz_fuzz_ticket_LDFLAGS = $(LIBFUZZER_FLAGS)
 tests_fuzz_fuzz_upid_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_upid.c
 tests_fuzz_fuzz_upid_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_fuzz_upid_LDFLAGS = $(LIBFUZZER_FLAGS)
