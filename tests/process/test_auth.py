@@ -29,8 +29,9 @@ def auth():
     a = authipc.Auth(folder)
     yield a
     try:
-        a.stop()
+        code = a.stop()
         print(a.log)
+        assert code == 0 and 'Sanitizer' not in a.log
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
