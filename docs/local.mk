@@ -1,1 +1,2 @@
-# docs: see HACKING.md
+# docs/: for operators and developers.
+EXTRA_DIST += docs/accounts.md docs/architecture.md
