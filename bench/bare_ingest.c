@@ -81,6 +81,8 @@ receive_chunks(int fd, int dir, const char *pem, uint64_t count)
 	if (SSL_CTX_use_certificate_file(ctx, pem, SSL_FILETYPE_PEM) != 1 ||
 	    SSL_CTX_use_PrivateKey_file(ctx, pem, SSL_FILETYPE_PEM) != 1)
 		errx(1, "cannot read %s", pem);
+	/* As the server; and unread tickets would reset the connection. */
+	SSL_CTX_set_num_tickets(ctx, 0);
 	ssl = SSL_new(ctx);
 	if (SSL_set_fd(ssl, fd) != 1 || SSL_accept(ssl) != 1)
 		errx(1, "cannot accept");
