@@ -12,6 +12,7 @@ include tests/validator/local.mk
 include tests/store/local.mk
 include tests/client/local.mk
 include tests/admin/local.mk
+include tests/etc/local.mk
 endif
 include tests/fuzz/local.mk
 
