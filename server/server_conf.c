@@ -27,7 +27,7 @@
 	}
 
 const struct conf_opt server_conf_opts[] = {
-    OPT("listen", CONF_LIST, listen, "{ \"[::]:8007\" }", 0,
+    OPT("listen", CONF_LIST, listen, "[::]:8007", 0,
 	"Addresses and ports to listen on."),
     OPT("run-dir", CONF_STR, run_dir, RUNSTATEDIR "/holdfast", 0,
 	"Folder of the sockets."),
