@@ -10,8 +10,10 @@ libstore_a_SOURCES = \
 	validator/store/group.c validator/store/group.h \
 	validator/store/index_writer.c validator/store/index_writer.h \
 	validator/store/layout.c validator/store/layout.h \
+	validator/store/listing.c validator/store/listing.h \
 	validator/store/lockdb.c validator/store/lockdb.h \
 	validator/store/lockdb_int.h validator/store/lockdb_session.c \
+	validator/store/listing.c validator/store/listing.h \
 	validator/store/lockdb.c validator/store/lockdb.h \
 	validator/store/lockdb_int.h validator/store/lockdb_session.c \
 	validator/store/namespace.c validator/store/namespace.h \
