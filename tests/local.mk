@@ -21,7 +21,8 @@ dist_noinst_SCRIPTS += quickstart tests/check-format.sh tests/instance
 EXTRA_DIST += tests/setup.sh tests/quickstart.py .ci/run tests/process/pytest.ini \
 	tests/process/instance.py tests/process/conftest.py \
 	tests/process/pbs.py tests/process/store.py \
-	tests/process/fake_server.py tests/process/test_client_alone.py
+	tests/process/fake_server.py tests/process/test_client_alone.py \
+	tests/process/test_client.py tests/process/test_quickstart.py
 
 TESTS = $(check_PROGRAMS) $(dist_check_SCRIPTS)
 TEST_EXTENSIONS = .sh
