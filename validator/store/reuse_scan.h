@@ -26,15 +26,15 @@ struct reuse_scan;
 struct reuse_scan_opts {
 	struct store *store;
 	struct store_flow *flow; /* class STAT, without limit; the session's */
-	int fd;			 /* the index, kept open by the caller */
-	struct bitmap *checked;	 /* by position; gets set */
+	int fd;                  /* the index, kept open by the caller */
+	struct bitmap *checked;  /* by position; gets set */
 	const struct bitmap *referenced; /* may grow meanwhile */
 	void *ctx;
 	/* Over: result.state OK: every position is checked or suspect.
 	 * MISSING or ERROR: the first such, and the scan has stopped.  The scan
 	 * may be freed in it. */
 	void (*done)(void *ctx, struct reuse_scan *scan);
-	/* Now and then, and whenever suspects were added; may be NULL. */
+	/* After each window: bits were set, suspects added; may be NULL. */
 	void (*progress)(void *ctx, struct reuse_scan *scan);
 };
 
@@ -46,8 +46,9 @@ struct reuse_scan_result {
 	const struct err *err; /* lent */
 };
 
-/* Opens the index on its own; ERR_CORRUPT if it is damaged.  Reads only its
- * head here; the caller's. */
+/* Never blocks: the index is opened by the first job, and a damaged one is
+ * result.state ERROR with ERR_CORRUPT.  checked must have a bit for each entry.
+ * ERR_NOMEM.  The caller's. */
 int reuse_scan_start(struct reuse_scan **out, const struct reuse_scan_opts *o,
     struct err *e);
 /* Stops soon; done() still comes, once. */
@@ -57,7 +58,6 @@ void reuse_scan_free(struct reuse_scan **scan);
 
 void reuse_scan_get_result(const struct reuse_scan *scan,
     struct reuse_scan_result *out);
-uint64_t reuse_scan_count(const struct reuse_scan *scan); /* positions */
 /* Chunks stat'ed so far, for the rate. */
 uint64_t reuse_scan_stats(const struct reuse_scan *scan);
 

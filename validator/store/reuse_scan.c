@@ -1,0 +1,386 @@
+/*
+ * The check of reused chunks, in store threads: one stat for each chunk of an
+ * index that may be tens of millions long.  The index was made by a validator
+ * or by another server, so it is read with bounds; a chunk's name is all that
+ * is taken from it.
+ *
+ * A scan is a ring of windows: one job fills the window and sorts it, then
+ * the jobs of all threads check it slice by slice.  Sorting by digest means
+ * that a folder is looked at once and its entries in order, which on a cold
+ * cache is worth a factor of two; the slices are short, so that sessions take
+ * turns.
+ */
+#include "config.h"
+
+#include "validator/store/reuse_scan.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "common/format/index.h"
+#include "common/mem.h"
+#include "validator/store/bitmap.h"
+#include "validator/store/threads.h"
+
+#define WINDOW_LEN ((size_t)128 << 10) /* 4.5 MiB of entries */
+#define SLICE_LEN ((size_t)512)
+#define BLOCK_LEN ((size_t)1024) /* entries read at a time */
+
+struct scan_entry {
+	struct digest digest;
+	uint32_t pos;
+};
+
+struct scan_job {
+	struct store_job job;
+	struct reuse_scan *scan;
+};
+
+struct reuse_scan {
+	struct reuse_scan_opts o;
+	struct index_view view;
+	bool opened;
+	struct bitmap taken; /* was checked before, or is in a window */
+	uint64_t next;       /* no untaken position below it */
+
+	struct scan_entry *window;
+	size_t cap;
+	size_t len;
+	atomic_size_t slice; /* next one to check */
+
+	struct scan_job jobs[STORE_STAT_THREADS];
+	unsigned int active; /* jobs not done; the loop's */
+	atomic_bool stop;
+	atomic_uint_fast64_t stats;
+
+	pthread_mutex_t lock; /* what follows, while jobs run */
+	struct err err;
+	struct reuse_scan_result result;
+	uint32_t *suspects;
+	size_t nsuspects;
+	size_t suspects_cap;
+};
+
+/* --- findings, from all threads ----------------------------------------- */
+
+static void
+found(struct reuse_scan *s, enum chunk_state state, uint64_t pos,
+    const struct digest *d, const struct err *why)
+{
+	pthread_mutex_lock(&s->lock);
+	if (s->result.state == CHUNK_OK) {
+		s->result.state = state;
+		s->result.position = pos;
+		if (d != NULL)
+			s->result.digest = *d;
+		s->err = *why;
+	}
+	pthread_mutex_unlock(&s->lock);
+	atomic_store(&s->stop, true);
+}
+
+static void
+add_suspects(struct reuse_scan *s, const struct scan_entry *group, size_t n)
+{
+	size_t i;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->nsuspects + n > s->suspects_cap) {
+		s->suspects_cap = 2 * s->suspects_cap + n;
+		s->suspects = xreallocarray(s->suspects, s->suspects_cap,
+		    sizeof(*s->suspects));
+	}
+	for (i = 0; i < n; i++)
+		s->suspects[s->nsuspects++] = group[i].pos;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* --- filling the window ------------------------------------------------- */
+
+static int
+compare_entries(const void *a, const void *b)
+{
+	const struct scan_entry *x = a, *y = b;
+	int c = memcmp(x->digest.b, y->digest.b, DIGEST_LEN);
+
+	return c != 0 ? c : (x->pos > y->pos) - (x->pos < y->pos);
+}
+
+/* Opens the index here, not in the loop, since that waits for the disk. */
+static int
+open_index(struct reuse_scan *s, struct err *e)
+{
+	if (index_open_fd(&s->view, s->o.fd, e) == -1)
+		return -1;
+	if (s->view.count != s->taken.bits || s->view.count > UINT32_MAX)
+		return err_set(e, ERR_CORRUPT,
+		    "index has an unexpected number of entries");
+	s->opened = true;
+	return 0;
+}
+
+/* Adds untaken positions from first on, of those set in wanted (NULL: all),
+ * until the window is full; *first moves behind them. */
+static int
+add_positions(struct reuse_scan *s, const struct bitmap *wanted,
+    uint64_t *first, struct index_entry *block, struct err *e)
+{
+	uint64_t pos, start, end;
+
+	pos = bitmap_next_and_not(wanted, &s->taken, *first);
+	while (pos < s->view.count && s->len < s->cap) {
+		start = pos;
+		end = s->view.count - start < BLOCK_LEN ? s->view.count
+							: start + BLOCK_LEN;
+		if (index_get_entries(&s->view, start, (size_t)(end - start),
+			block, e) == -1)
+			return -1;
+		while (pos < end && s->len < s->cap) {
+			s->window[s->len].digest = block[pos - start].digest;
+			s->window[s->len++].pos = (uint32_t)pos;
+			bitmap_set(&s->taken, pos);
+			pos = bitmap_next_and_not(wanted, &s->taken, pos + 1);
+		}
+	}
+	*first = pos;
+	return 0;
+}
+
+static void
+fill_run(struct store_job *job)
+{
+	struct reuse_scan *s = ((struct scan_job *)job)->scan;
+	struct index_entry *block;
+	uint64_t first = 0;
+	struct err e = {0};
+	int rv = 0;
+
+	s->len = 0;
+	atomic_store(&s->slice, 0);
+	if (!s->opened && open_index(s, &e) == -1) {
+		found(s, CHUNK_ERROR, 0, NULL, &e);
+		return;
+	}
+	block = xmalloc(BLOCK_LEN * sizeof(*block));
+	/* Finish waits for what is referenced, so that comes first. */
+	if (s->o.referenced != NULL)
+		rv = add_positions(s, s->o.referenced, &first, block, &e);
+	if (rv == 0)
+		rv = add_positions(s, NULL, &s->next, block, &e);
+	free(block);
+	if (rv == -1) {
+		found(s, CHUNK_ERROR, s->next, NULL, &e);
+		return;
+	}
+	if (s->len > 1)
+		qsort(s->window, s->len, sizeof(*s->window), compare_entries);
+}
+
+/* --- checking it -------------------------------------------------------- */
+
+/* One chunk, which n neighbours in the window name. */
+static void
+check_group(struct reuse_scan *s, const struct scan_entry *group, size_t n)
+{
+	enum chunk_state state;
+	struct err e = {0};
+	size_t i;
+
+	atomic_fetch_add(&s->stats, 1);
+	state = chunk_check(s->o.store, &group->digest, &e);
+	switch (state) {
+	case CHUNK_OK:
+		for (i = 0; i < n; i++)
+			bitmap_set(s->o.checked, group[i].pos);
+		break;
+	case CHUNK_SUSPECT:
+		add_suspects(s, group, n);
+		break;
+	case CHUNK_MISSING:
+	case CHUNK_ERROR:
+		found(s, state, group->pos, &group->digest, &e);
+		break;
+	}
+}
+
+static size_t
+group_len(const struct reuse_scan *s, size_t i)
+{
+	size_t k = i + 1;
+
+	while (k < s->len &&
+	    digest_equal(&s->window[i].digest, &s->window[k].digest))
+		k++;
+	return k - i;
+}
+
+static void
+check_run(struct store_job *job)
+{
+	struct reuse_scan *s = ((struct scan_job *)job)->scan;
+	size_t i, end, n;
+
+	i = atomic_fetch_add(&s->slice, 1) * SLICE_LEN;
+	if (i >= s->len)
+		return;
+	end = s->len - i < SLICE_LEN ? s->len : i + SLICE_LEN;
+	/* A group belongs to the slice that it begins in. */
+	while (i > 0 && i < end &&
+	    digest_equal(&s->window[i - 1].digest, &s->window[i].digest))
+		i++;
+	for (; i < end; i += n) {
+		if (atomic_load(&s->stop) || store_job_is_cancelled(job))
+			return;
+		n = group_len(s, i);
+		check_group(s, &s->window[i], n);
+	}
+	job->again = true;
+}
+
+static void check_done(struct store_job *job);
+
+/* --- the loop's side ---------------------------------------------------- */
+
+static void
+submit(struct reuse_scan *s, unsigned int i, void (*run)(struct store_job *job),
+    void (*done)(struct store_job *job))
+{
+	s->jobs[i].scan = s;
+	s->jobs[i].job.run = run;
+	s->jobs[i].job.done = done;
+	s->active++;
+	store_job_submit(s->o.flow, &s->jobs[i].job);
+}
+
+/* The flow was cancelled by its owner, or the scan was. */
+static bool
+is_over(struct reuse_scan *s, struct store_job *job)
+{
+	if (store_job_is_cancelled(job)) {
+		s->result.cancelled = true;
+		atomic_store(&s->stop, true);
+	}
+	return atomic_load(&s->stop);
+}
+
+/* The last thing done with the scan: its owner may free it. */
+static void
+finish(struct reuse_scan *s)
+{
+	s->o.done(s->o.ctx, s);
+}
+
+static void
+fill_done(struct store_job *job)
+{
+	struct reuse_scan *s = ((struct scan_job *)job)->scan;
+	size_t slices = (s->len + SLICE_LEN - 1) / SLICE_LEN;
+	unsigned int i;
+
+	s->active--;
+	if (is_over(s, job) || slices == 0) {
+		finish(s);
+		return;
+	}
+	for (i = 0; i < STORE_STAT_THREADS && i < slices; i++)
+		submit(s, i, check_run, check_done);
+}
+
+static void
+check_done(struct store_job *job)
+{
+	struct reuse_scan *s = ((struct scan_job *)job)->scan;
+	bool over = is_over(s, job);
+
+	if (--s->active > 0)
+		return;
+	if (over) {
+		finish(s);
+		return;
+	}
+	submit(s, 0, fill_run, fill_done);
+	if (s->o.progress != NULL)
+		s->o.progress(s->o.ctx, s);
+}
+
+int
+reuse_scan_start(struct reuse_scan **out, const struct reuse_scan_opts *o,
+    struct err *e)
+{
+	struct reuse_scan *s = xcalloc(1, sizeof(*s));
+	size_t w, nwords = (size_t)((o->checked->bits + 63) / 64);
+
+	*out = NULL;
+	s->o = *o;
+	pthread_mutex_init(&s->lock, NULL);
+	s->result.err = &s->err;
+	s->cap = o->checked->bits < WINDOW_LEN ? (size_t)o->checked->bits
+					       : WINDOW_LEN;
+	s->window = malloc(s->cap * sizeof(*s->window));
+	if (s->window == NULL) {
+		err_set(e, ERR_NOMEM, "out of memory for a scan");
+		reuse_scan_free(&s);
+		return -1;
+	}
+	if (bitmap_init(&s->taken, o->checked->bits, e) == -1) {
+		reuse_scan_free(&s);
+		return -1;
+	}
+	for (w = 0; w < nwords; w++)
+		atomic_store(&s->taken.words[w],
+		    atomic_load(&o->checked->words[w]));
+	submit(s, 0, fill_run, fill_done);
+	*out = s;
+	return 0;
+}
+
+void
+reuse_scan_cancel(struct reuse_scan *s)
+{
+	s->result.cancelled = true;
+	atomic_store(&s->stop, true);
+}
+
+void
+reuse_scan_free(struct reuse_scan **sp)
+{
+	struct reuse_scan *s = *sp;
+
+	if (s == NULL)
+		return;
+	*sp = NULL;
+	bitmap_fini(&s->taken);
+	pthread_mutex_destroy(&s->lock);
+	free(s->window);
+	free(s->suspects);
+	free(s);
+}
+
+void
+reuse_scan_get_result(const struct reuse_scan *s, struct reuse_scan_result *out)
+{
+	*out = s->result;
+}
+
+uint64_t
+reuse_scan_stats(const struct reuse_scan *s)
+{
+	return atomic_load(&s->stats);
+}
+
+bool
+reuse_scan_take_suspect(struct reuse_scan *s, uint64_t *position_out)
+{
+	bool any = false;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->nsuspects > 0) {
+		*position_out = s->suspects[--s->nsuspects];
+		any = true;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return any;
+}
