@@ -81,13 +81,12 @@ int grant_any_below(const struct grant *g, const char *store, uint32_t privs);
 struct grant_seen;
 struct grant_seen *grant_seen_new(void);
 void grant_seen_free(struct grant_seen *s);
-int grant_seen_add(struct grant_seen *s, const struct grant *g,
-    uint64_t now_ms, struct err *e);
+int grant_seen_add(struct grant_seen *s, const struct grant *g, uint64_t now_ms,
+    struct err *e);
 
 /* Reads the grant key file (32 bytes, not readable by others), or makes it
  * if it does not exist: mode 0640, group holdfast-grant if we are root and
  * that group exists.  Two processes may race: one key wins. */
-int grant_key_load(const char *path, uint8_t key[GRANT_KEY_LEN],
-    struct err *e);
+int grant_key_load(const char *path, uint8_t key[GRANT_KEY_LEN], struct err *e);
 
 #endif
