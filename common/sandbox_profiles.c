@@ -267,14 +267,16 @@ static const struct sandbox_call set_spawn[] = {
     END,
 };
 
-/* From exec to the child's own sandbox: the loader, dropping privileges,
- * chroot and an empty network, sealing. */
+/* From exec to the child's own sandbox: the loader, locking keys in memory,
+ * dropping privileges, chroot and an empty network, sealing. */
 static const struct sandbox_call set_startup[] = {
     ALLOW("mmap"),
     ALLOW("mprotect"),
     ALLOW("arch_prctl"),
     ALLOW("set_tid_address"),
     ALLOW("set_robust_list"),
+    ALLOW("mlock"),
+    ALLOW("mlock2"),
     ALLOW("prlimit64"),
     ALLOW("setrlimit"),
     ALLOW("setgroups"),
