@@ -72,11 +72,6 @@ http1_header_done(struct http1_parser *p)
 
 	if (!p->in_value)
 		return 0;
-	/* Debian's parser lets it pass (RFC 9112, 5.1). */
-	if (strchr(name, ' ') != NULL) {
-		err_set(&e, ERR_INVALID, "invalid HTTP request: blank in name");
-		return http1_refuse(p, 400, &e);
-	}
 	while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'))
 		len--;
 	if (strcasecmp(name, "expect") == 0)
@@ -97,11 +92,17 @@ static int
 http1_on_field(http_parser *hp, const char *s, size_t len)
 {
 	struct http1_parser *p = self(hp);
+	struct err e = {0};
 
 	if (p->head_done)
 		return 0;
 	if (http1_header_done(p) == -1)
 		return -1;
+	/* Debian's parser lets it pass (RFC 9112, 5.1). */
+	if (memchr(s, ' ', len) != NULL) {
+		err_set(&e, ERR_INVALID, "invalid HTTP request: blank in name");
+		return http1_refuse(p, 400, &e);
+	}
 	sbuf_add(&p->name, s, len);
 	return 0;
 }
