@@ -23,17 +23,27 @@ TLS12 = bytes(64) + bytes([3, 0, 29, 32]) + bytes(32)
 ECDSA_SHA256 = 0x0403
 
 
-@pytest.fixture
-def auth():
+def run_auth():
+    """holdfast-auth in a folder of its own, gone afterwards."""
     folder = conftest.make_folder()
-    a = authipc.Auth(folder)
-    yield a
     try:
+        a = authipc.Auth(folder)
+        yield a
         code = a.stop()
         print(a.log)
         assert code == 0 and 'Sanitizer' not in a.log
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def auth():
+    yield from run_auth()
+
+
+@pytest.fixture(scope='module')
+def shared():
+    yield from run_auth()
 
 
 def refused(call, *args, **more):
@@ -341,17 +351,6 @@ def test_broken_messages_end_that_connection_only(shared, packet):
             bad.receive()
             bad.receive()  # what was in front of surplus bytes is answered
         assert good.access(authipc.DOMAINS)
-
-
-@pytest.fixture(scope='module')
-def shared():
-    folder = conftest.make_folder()
-    a = authipc.Auth(folder)
-    yield a
-    try:
-        assert a.stop() == 0
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_descriptor_that_nobody_asked_for(shared):
