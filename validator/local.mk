@@ -45,8 +45,10 @@ libvalidator_a_SOURCES = \
 	validator/validator.c validator/validator.h \
 	validator/validator_conf.c validator/validator_conf.h
 
-VALIDATOR_LIBS = libvalidator.a $(STORE_LIBS) $(FORMAT_LIBS) $(COMMON_LIBS)
+VALIDATOR_LIBS = libvalidator.a $(STORE_LIBS) $(FORMAT_LIBS) $(COMMON_LIBS) \
+	$(LMDB_LIBS)
 
+sbin_PROGRAMS += holdfast-validator
 holdfast_validator_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 holdfast_validator_SOURCES = validator/main.c
 holdfast_validator_LDADD = $(VALIDATOR_LIBS)

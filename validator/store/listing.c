@@ -113,7 +113,8 @@ add_files(int snap_fd, bool with_size, struct record_file *out)
 	if (snap_files_list(snap_fd, &files, &n, NULL) == -1)
 		return;
 	for (i = 0; i < n; i++) {
-		snprintf(rec.name, sizeof(rec.name), "%s", files[i].name);
+		snprintf(rec.name, sizeof(rec.name), "%.*s", IPC_NAME_MAX,
+		    files[i].name);
 		rec.size = with_size ? files[i].size : 0;
 		record_file_put_FILE(out, &rec);
 	}

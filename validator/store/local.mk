@@ -27,4 +27,4 @@ libstore_a_SOURCES = \
 	validator/store/threads.c validator/store/threads.h \
 	validator/store/verified.c validator/store/verified.h
 
-STORE_LIBS = libstore.a $(LMDB_LIBS)
+STORE_LIBS = libstore.a
