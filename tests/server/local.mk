@@ -6,6 +6,7 @@ tests_server_libtlspeer_a_SOURCES = \
 tests_server_libtlspeer_a_CPPFLAGS = $(TEST_CPPFLAGS) $(SSL_CFLAGS)
 
 check_PROGRAMS += \
+	tests/server/test_aclient \
 	tests/server/test_address_count \
 	tests/server/test_http1 \
 	tests/server/test_http1_parser \
@@ -39,3 +40,6 @@ tests_server_test_router_LDADD = $(SERVER_TEST_LIBS)
 tests_server_test_tls_SOURCES = tests/server/test_tls.c
 tests_server_test_tls_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_server_test_tls_LDADD = tests/server/libtlspeer.a $(SERVER_TEST_LIBS)
+tests_server_test_aclient_SOURCES = tests/server/test_aclient.c
+tests_server_test_aclient_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_server_test_aclient_LDADD = $(SERVER_TEST_LIBS)
