@@ -99,9 +99,10 @@ read_hidden(int tty, const char *question, char *buf, size_t size,
 	quiet = old;
 	quiet.c_lflag &= ~(tcflag_t)ECHO;
 	hold_signals(signals);
+	/* The question comes last: what is typed before it is thrown away. */
+	tcsetattr(tty, TCSAFLUSH, &quiet);
 	say(tty, question);
 	say(tty, ": ");
-	tcsetattr(tty, TCSAFLUSH, &quiet);
 	rv = read_line(tty, buf, size, e);
 	tcsetattr(tty, TCSAFLUSH, &old);
 	say(tty, "\n");

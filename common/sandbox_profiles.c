@@ -123,10 +123,6 @@ static const struct sandbox_call set_base[] = {
     ALLOW("sched_setaffinity"),
     ALLOW("prctl"),
     ALLOW("personality"),
-    ALLOW("readlink"),
-    ALLOW("openat"),
-    ALLOW("newfstatat"),
-    ALLOW("getdents64"),
     ALLOW("tgkill"),
     ALLOW_EQ("ioctl", 1, TCGETS),
 #endif
