@@ -30,13 +30,6 @@
 #define IPC_TYPE_ANY 0xffu
 #define IPC_PASSWORD_MAX 1024
 
-/* A backup type in a u8, of messages and records: 0 for none or any, else
- * one more than enum backup_type. */
-#define IPC_TYPE_NONE 0
-#define IPC_TYPE(type) ((uint8_t)((type) + 1))
-#define IPC_TYPE_IS_VALID(u8) ((u8) >= 1 && (u8) <= 3)
-#define IPC_TYPE_GET(u8) ((enum backup_type)((u8) - 1))
-
 /* ---- WV, worker to validator ---- */
 
 /* First message of a connection; answered by WELCOME, or FAIL if no version

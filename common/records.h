@@ -7,7 +7,6 @@
 #include "common/fields.h"
 #include "common/ipc_fields.h"
 
-
 /*
  * Records: listings that travel from the validator to a worker (CALL_RECORDS)
  * in a sealed memory file, one after the other: u8 kind, u32 length, then

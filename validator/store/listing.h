@@ -24,7 +24,7 @@ int listing_namespaces(struct store *s, const struct backup_ns *parent,
     unsigned int max_depth, listing_ns_fn *visible, void *ctx,
     struct record_file *out, uint64_t *seen_out, struct err *e);
 
-/* GROUP records, each with FILE records (size 0) of its last backup.  Groups
+/* GROUP records, each with FILE records of its last backup.  Groups
  * without snapshots are left out.  ERR_NOT_FOUND "ENOENT: ..." for a
  * namespace that is not there. */
 int listing_groups(struct store *s, const struct backup_ns *ns,
@@ -42,8 +42,7 @@ int listing_snapshots(struct store *s, const struct backup_ns *ns,
     struct record_file *out, struct err *e);
 /* The same for one finished snapshot; ERR_NOT_FOUND "unable to load blob". */
 int listing_snapshot(struct store *s, const struct backup_ns *ns,
-    const struct backup_snapshot *snap, struct record_file *out,
-    struct err *e);
+    const struct backup_snapshot *snap, struct record_file *out, struct err *e);
 
 /* COUNT records, one a type, over all namespaces. */
 int listing_counts(struct store *s, struct record_file *out, struct err *e);

@@ -101,15 +101,21 @@ ns_dir_each(struct store *s, const struct backup_ns *ns, unsigned int max_depth,
 {
 	struct backup_ns child;
 	struct name_list names;
+	struct err why = {0};
 	size_t i;
 	int fd, rv;
 
 	rv = fn(ctx, ns);
 	if (rv != 0 || max_depth == 0)
 		return rv;
-	fd = ns_dir_open(s, ns, e);
-	if (fd == -1)
+	fd = ns_dir_open(s, ns, &why);
+	if (fd == -1 && why.code == ERR_NO_NAMESPACE)
+		return 0;
+	if (fd == -1) {
+		if (e != NULL)
+			*e = why;
 		return -1;
+	}
 	rv = children(fd, &names, e);
 	io_close(&fd);
 	/* The depth of recursion is that of names: ns_push() refuses more

@@ -29,7 +29,7 @@ int ns_dir_create(struct store *s, const struct backup_ns *ns, struct err *e);
 int ns_dir_remove(struct store *s, const struct backup_ns *ns, struct err *e);
 
 /* ns itself and all below it, parents first, at most max_depth levels deep;
- * fn returns 0 to go on. */
+ * fn returns 0 to go on.  One that is not there has nothing below it. */
 int ns_dir_each(struct store *s, const struct backup_ns *ns,
     unsigned int max_depth, int (*fn)(void *ctx, const struct backup_ns *ns),
     void *ctx, struct err *e);
