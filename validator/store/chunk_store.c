@@ -123,6 +123,10 @@ chunk_open(struct store *s, const struct digest *d, uint64_t *len_out,
 		return err_chunk(e, errno, "open", d);
 	if (fd != -1 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
 	    st.st_size >= CHUNK_LEN_MIN) {
+		/* What a failed sync left in memory proves nothing: read it
+		 * from the disk. */
+		if (store_state_is_suspect(s->state, st.st_ctim.tv_sec))
+			posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 		*len_out = (uint64_t)st.st_size;
 		return fd;
 	}

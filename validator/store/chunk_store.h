@@ -27,11 +27,11 @@ struct chunk_put {
 	struct digest digest;
 	const void *data; /* the encoded blob; nobody else may change it */
 	size_t len;
-	uint32_t size;	  /* plain bytes, as announced */
-	bool verified;	  /* a checker recomputed the digest (unencrypted) */
+	uint32_t size; /* plain bytes, as announced */
+	bool verified; /* a checker recomputed the digest (unencrypted) */
 
 	enum chunk_put_result result; /* out */
-	uint64_t stored_len;	      /* out: of the file that is now there */
+	uint64_t stored_len;          /* out: of the file that is now there */
 };
 
 /*

@@ -89,10 +89,28 @@ owner_write(struct store *s, int group_fd, const char *owner,
 	char line[AUTH_ID_MAX + 2];
 	int n = snprintf(line, sizeof(line), "%s\n", owner);
 
-	if (io_write_file_atomic(group_fd, OWNER_NAME, line, (size_t)n,
+	if (store_check_writable(s, e) == -1 ||
+	    io_write_file_atomic(group_fd, OWNER_NAME, line, (size_t)n,
 		STORE_FILE_MODE, flags, e) == -1)
 		return -1;
 	return store_fsync(s, group_fd, "group folder", e);
+}
+
+/* Whoever owned them lost the group's owner file: that must not make them
+ * another user's. */
+static bool
+has_snapshots(struct store *s, const struct backup_ns *ns,
+    const struct backup_group *g, struct err *e)
+{
+	struct snap_info *snaps;
+	size_t n;
+
+	if (snap_dir_list(s, ns, g, &snaps, &n, e) == -1)
+		return true;
+	free(snaps);
+	if (n > 0)
+		err_set(e, ERR_CORRUPT, "backup group has no owner file");
+	return n > 0;
 }
 
 int
@@ -123,7 +141,8 @@ group_dir_create(struct store *s, const struct backup_ns *ns,
 			*e = why;
 		goto out;
 	}
-	if (owner_write(s, fd, owner, IO_F_NOREPLACE, e) == -1)
+	if (has_snapshots(s, ns, g, e) ||
+	    owner_write(s, fd, owner, IO_F_NOREPLACE, e) == -1)
 		goto out;
 	*created_out = true;
 	rv = owner_read(fd, owner_out, e);
@@ -194,6 +213,8 @@ group_notes_set(struct store *s, const struct backup_ns *ns,
 
 	if (len > NOTES_FILE_MAX)
 		return err_set(e, ERR_LIMIT, "notes are too long");
+	if (store_check_writable(s, e) == -1)
+		return -1;
 	fd = group_dir_open(s, ns, g, e);
 	if (fd == -1)
 		return -1;

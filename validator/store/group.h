@@ -43,8 +43,7 @@ int group_owner_set(struct store *s, const struct backup_ns *ns,
 int group_notes_get(struct store *s, const struct backup_ns *ns,
     const struct backup_group *g, char **text_out, struct err *e);
 int group_notes_set(struct store *s, const struct backup_ns *ns,
-    const struct backup_group *g, const char *text, size_t len,
-    struct err *e);
+    const struct backup_group *g, const char *text, size_t len, struct err *e);
 
 /* Sorted (datastore-format 1.2).  *groups_out is the caller's. */
 int group_dir_list(struct store *s, const struct backup_ns *ns,
@@ -52,7 +51,7 @@ int group_dir_list(struct store *s, const struct backup_ns *ns,
 
 struct group_removed {
 	uint64_t snapshots; /* removed */
-	uint64_t kept;	    /* protected */
+	uint64_t kept;      /* protected */
 };
 /* With the group's tree lock: every snapshot that is not protected, then, if
  * none remained, the group.  ERR_NOT_FOUND with the words "ENOENT: No such

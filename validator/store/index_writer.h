@@ -20,14 +20,14 @@ struct index_writer;
 /* Lives in the session page, so that it survives a SIGKILL; zero at first. */
 struct index_writer_state {
 	uint64_t count; /* entries appended, each counted once */
-	uint64_t end;	/* dynamic: end of the archive */
+	uint64_t end;   /* dynamic: end of the archive */
 };
 
 struct index_writer_opts {
 	int dirfd; /* session folder; lent while the writer lives */
 	enum index_kind kind;
 	const char *name; /* archive name; copied */
-	uint64_t size;	  /* fixed: of the image, at least 1 */
+	uint64_t size;    /* fixed: of the image, at least 1 */
 	/* Fixed: start as a copy of the base's index; -1 if not.  Only used
 	 * by index_writer_create(). */
 	int base_fd;

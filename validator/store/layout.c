@@ -301,7 +301,8 @@ store_get_usage(const struct store *s, struct store_usage *out, struct err *e)
 int
 store_check_space(struct store *s, uint64_t len, struct err *e)
 {
-	uint64_t now = io_monotonic_ms(), avail;
+	uint_fast64_t avail;
+	uint64_t now = io_monotonic_ms();
 	struct store_usage usage;
 
 	if (s->reserve == 0)
@@ -313,12 +314,15 @@ store_check_space(struct store *s, uint64_t len, struct err *e)
 		atomic_store(&s->space_avail, usage.avail);
 		atomic_store(&s->space_checked_ms, now);
 	}
+	/* What is granted counts until the file system is asked again. */
 	avail = atomic_load(&s->space_avail);
-	if (avail < s->reserve || avail - s->reserve < len)
-		return err_set(e, ERR_NOSPACE,
-		    "datastore \"%s\" is full up to its reserve", s->name);
-	/* Counted until the file system is asked again. */
-	atomic_fetch_sub(&s->space_avail, len);
+	do {
+		if (avail < s->reserve || avail - s->reserve < len)
+			return err_set(e, ERR_NOSPACE,
+			    "datastore \"%s\" is full up to its reserve",
+			    s->name);
+	} while (!atomic_compare_exchange_weak(&s->space_avail, &avail,
+	    avail - len));
 	return 0;
 }
 

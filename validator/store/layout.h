@@ -45,7 +45,7 @@ struct store {
 	dev_t dev; /* of BASE */
 	ino_t ino;
 	dev_t chunks_dev;
-	uint64_t reserve; /* bytes that uploads leave free */
+	uint64_t reserve;          /* bytes that uploads leave free */
 	struct store_state *state; /* owned */
 	pthread_mutex_t stripes[STORE_STRIPES];
 	pthread_mutex_t sync_lock; /* one syncfs at a time */
@@ -114,6 +114,8 @@ int store_destroy(const char *path, struct err *e);
 uint64_t store_sync_ticket(struct store *s);
 int store_sync_wait(struct store *s, uint64_t ticket, struct err *e);
 int store_sync(struct store *s, struct err *e);
+/* ERR_POISONED once a sync has failed; to be asked before a change. */
+int store_check_writable(struct store *s, struct err *e);
 /* fsync of a folder or file of the store, with the same consequence. */
 int store_fsync(struct store *s, int fd, const char *what, struct err *e);
 

@@ -22,7 +22,8 @@
 
 #define RECORD_MAGIC 0x53534648u /* "HFSS" */
 #define RECORD_VERSION 1
-#define RECORD_LEN (4 + 1 + 1 + 1 + 8 * 4 + STORE_REASON_MAX)
+#define BOOT_ID_LEN 37
+#define RECORD_LEN (4 + 1 + 1 + 1 + 8 * 4 + BOOT_ID_LEN + STORE_REASON_MAX)
 #define RECORD_NAME_MAX 64
 
 /* How often a successful sync is written down. */
@@ -31,6 +32,7 @@
 struct store_state {
 	int dirfd;
 	char name[RECORD_NAME_MAX];
+	char boot[BOOT_ID_LEN]; /* "" if unknown */
 	pthread_mutex_t lock;
 	struct store_state_info info;
 	int64_t written_sync; /* last_sync as on disk */
@@ -54,6 +56,7 @@ record_write(struct store_state *st, bool in_use, struct err *e)
 	wire_w_i64(&w, st->info.last_sync);
 	wire_w_i64(&w, st->info.suspect_from);
 	wire_w_i64(&w, st->info.suspect_to);
+	wire_w_bytes(&w, st->boot, BOOT_ID_LEN);
 	wire_w_bytes(&w, st->info.reason, STORE_REASON_MAX);
 	if (io_write_file_atomic(st->dirfd, st->name, buf, sizeof(buf), 0600,
 		IO_F_FSYNC, e) == -1)
@@ -65,7 +68,7 @@ record_write(struct store_state *st, bool in_use, struct err *e)
 /* 0 and *in_use_out, or -1 if it is damaged or of another version. */
 static int
 record_parse(const char *data, size_t len, struct store_state_info *info,
-    bool *in_use_out)
+    char boot[BOOT_ID_LEN], bool *in_use_out)
 {
 	struct wire_r r;
 	uint32_t magic;
@@ -80,6 +83,7 @@ record_parse(const char *data, size_t len, struct store_state_info *info,
 	info->last_sync = wire_r_i64(&r);
 	info->suspect_from = wire_r_i64(&r);
 	info->suspect_to = wire_r_i64(&r);
+	wire_r_copy(&r, boot, BOOT_ID_LEN);
 	wire_r_copy(&r, info->reason, STORE_REASON_MAX);
 	info->reason[STORE_REASON_MAX - 1] = '\0';
 	return magic == RECORD_MAGIC && version == RECORD_VERSION &&
@@ -88,16 +92,20 @@ record_parse(const char *data, size_t len, struct store_state_info *info,
 	    : -1;
 }
 
-/* 1 loaded, 0 there is none, -1. */
+/*
+ * 1 loaded, 0 there is none, -1.  *lost_out: the machine may have lost what
+ * was not synced, since the store was in use when it went down.  If only the
+ * validator ended, the kernel still has all of it.
+ */
 static int
-record_load(struct store_state *st, bool *in_use_out, struct err *e)
+record_load(struct store_state *st, bool *in_use_out, bool *lost_out,
+    struct err *e)
 {
+	char *data, boot[BOOT_ID_LEN];
 	struct err why = {0};
-	char *data;
 	size_t len;
-	int rv = 1;
 
-	*in_use_out = true;
+	*in_use_out = *lost_out = false;
 	if (io_read_file(st->dirfd, st->name, 4096, &data, &len, &why) == -1) {
 		if (why.code == ERR_NOT_FOUND)
 			return 0;
@@ -105,12 +113,17 @@ record_load(struct store_state *st, bool *in_use_out, struct err *e)
 			*e = why;
 		return -1;
 	}
-	/* Damaged: trust nothing that was written up to now. */
-	if (record_parse(data, len, &st->info, in_use_out) == -1)
-		st->info = (struct store_state_info){.suspect_from = INT64_MIN,
-		    .suspect_to = io_realtime_s()};
+	if (record_parse(data, len, &st->info, boot, in_use_out) == 0) {
+		*lost_out = *in_use_out &&
+		    (st->boot[0] == '\0' ||
+			memcmp(boot, st->boot, BOOT_ID_LEN) != 0);
+	} else {
+		/* Damaged: trust nothing that was written up to now. */
+		st->info = (struct store_state_info){0};
+		*in_use_out = *lost_out = true;
+	}
 	free(data);
-	return rv;
+	return 1;
 }
 
 /*
@@ -121,10 +134,13 @@ static void
 add_suspects(struct store_state_info *info)
 {
 	int64_t from = info->last_sync - STORE_SUSPECT_MARGIN_S;
+	int64_t now = io_realtime_s();
 
 	if (info->suspect_to == 0 || from < info->suspect_from)
 		info->suspect_from = from;
-	info->suspect_to = io_realtime_s() + STORE_SUSPECT_MARGIN_S;
+	/* A clock that went back must not hide any. */
+	info->suspect_to = STORE_SUSPECT_MARGIN_S +
+	    (now > info->last_sync ? now : info->last_sync);
 }
 
 int
@@ -132,18 +148,20 @@ store_state_open(struct store_state **out, int dirfd, const char *name,
     struct err *e)
 {
 	struct store_state *st = xcalloc(1, sizeof(*st));
-	bool in_use = false;
+	bool in_use, lost;
 	int found;
 
 	*out = NULL;
 	st->dirfd = dirfd;
+	if (io_boot_id(st->boot, NULL) == -1)
+		st->boot[0] = '\0';
 	pthread_mutex_init(&st->lock, NULL);
 	snprintf(st->name, sizeof(st->name), "%s.store", name);
-	found = record_load(st, &in_use, e);
+	found = record_load(st, &in_use, &lost, e);
 	if (found == -1)
 		goto fail;
 	st->info.was_clean = found == 1 && !in_use;
-	if (found == 1 && in_use)
+	if (lost)
 		add_suspects(&st->info);
 	/* A new store, or one that this server never saw: nothing of it was
 	 * written by us, and its own server synced it. */

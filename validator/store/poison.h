@@ -26,8 +26,8 @@ struct store_state_info {
 	bool poisoned;
 	int64_t poisoned_at;
 	char reason[STORE_REASON_MAX];
-	int64_t last_sync; /* start of the last successful one, 0: never */
-	bool was_clean;	   /* the end of the run before */
+	int64_t last_sync;    /* start of the last successful one, 0: never */
+	bool was_clean;       /* the end of the run before */
 	int64_t suspect_from; /* ctimes of suspect chunks, 0 and 0: none */
 	int64_t suspect_to;
 };

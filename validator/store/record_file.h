@@ -20,7 +20,7 @@ struct record_file *record_file_new(void);
 void record_file_free(struct record_file **f);
 
 /* record_file_put_GROUP(f, &rec) and so on. */
-#define RECORD_KIND(NAME) \
+#define RECORD_KIND(NAME)                                  \
 	void record_file_put_##NAME(struct record_file *f, \
 	    const struct rec_##NAME *rec);
 #include "common/record_kinds.def"

@@ -50,6 +50,8 @@ session_dir_create(struct store *s, uint64_t id, struct err *e)
 	char name[SESSION_ID_LEN + 1];
 	int fd;
 
+	if (store_check_writable(s, e) == -1)
+		return -1;
 	session_id_to_str(id, name);
 	if (mkdirat(s->sessions_fd, name, STORE_BASE_MODE) == -1)
 		return err_errno(e, errno, "make session folder %s", name);
@@ -110,7 +112,7 @@ session_dir_each(struct store *s, int (*fn)(void *ctx, uint64_t id), void *ctx,
 	return rv;
 }
 
-/* What only a session needs: the log, and indexes that were never closed. */
+/* What only a session needs; with no writer open there is nothing else. */
 static int
 remove_private(int fd, struct err *e)
 {

@@ -39,8 +39,8 @@ int session_dir_each(struct store *s, int (*fn)(void *ctx, uint64_t id),
  * undone.  Repeating it after a restart goes on where it stopped.  ERR_EXISTS
  * "backup directory already exists." if the name is taken.
  */
-int session_dir_commit(struct store *s, uint64_t id,
-    const struct backup_ns *ns, const struct backup_snapshot *snap,
-    const atomic_bool *cancel, bool *published_out, struct err *e);
+int session_dir_commit(struct store *s, uint64_t id, const struct backup_ns *ns,
+    const struct backup_snapshot *snap, const atomic_bool *cancel,
+    bool *published_out, struct err *e);
 
 #endif

@@ -20,7 +20,7 @@ struct err;
 
 struct session_upload_stats {
 	uint64_t count;
-	uint64_t size;	     /* plain bytes */
+	uint64_t size;       /* plain bytes */
 	uint64_t compressed; /* stored bytes */
 	uint64_t duplicates;
 };
@@ -35,9 +35,9 @@ struct session_page_writer {
 struct session_page {
 	uint32_t magic;
 	uint32_t version;
-	uint32_t phase;	   /* of finish; the session's own enum */
+	uint32_t phase;    /* of finish; the session's own enum */
 	uint32_t deposits; /* next number expected */
-	uint64_t files;	   /* indexes closed and blobs stored */
+	uint64_t files;    /* indexes closed and blobs stored */
 	uint64_t file_bytes;
 	struct session_upload_stats uploads; /* of the whole session */
 	struct session_page_writer writers[IPC_WRITERS_MAX];

@@ -26,8 +26,6 @@
 #include "validator/store/group.h"
 #include "validator/store/layout.h"
 
-#define PROTECTED_NAME ".protected"
-
 static bool
 is_time(const char *name)
 {
@@ -231,7 +229,8 @@ snap_file_write(struct store *s, int snap_fd, const char *name,
     const void *data, size_t len, bool durable, struct err *e)
 {
 	/* The sync is ours, not io.c's, so that a failure poisons. */
-	if (io_write_file_atomic(snap_fd, name, data, len, STORE_FILE_MODE, 0,
+	if (store_check_writable(s, e) == -1 ||
+	    io_write_file_atomic(snap_fd, name, data, len, STORE_FILE_MODE, 0,
 		e) == -1)
 		return -1;
 	return durable ? store_sync(s, e) : 0;
@@ -241,7 +240,8 @@ int
 snap_file_add(struct store *s, int snap_fd, const char *name, const void *data,
     size_t len, struct err *e)
 {
-	if (io_write_file_atomic(snap_fd, name, data, len, STORE_FILE_MODE,
+	if (store_check_writable(s, e) == -1 ||
+	    io_write_file_atomic(snap_fd, name, data, len, STORE_FILE_MODE,
 		IO_F_NOREPLACE, e) == -1)
 		return -1;
 	return store_sync(s, e);
@@ -274,6 +274,8 @@ snap_protected_set(struct store *s, const struct backup_ns *ns,
 {
 	int fd, mark, rv = -1;
 
+	if (store_check_writable(s, e) == -1)
+		return -1;
 	fd = snap_dir_open(s, ns, snap, e);
 	if (fd == -1)
 		return -1;
@@ -300,6 +302,8 @@ snap_dir_remove(struct store *s, const struct backup_ns *ns,
 	char time[BACKUP_TIME_LEN + 1];
 	int group_fd, fd = -1, rv = -1;
 
+	if (store_check_writable(s, e) == -1)
+		return -1;
 	group_fd = group_dir_open(s, ns, &snap->group, e);
 	if (group_fd == -1)
 		return -1;

@@ -22,6 +22,22 @@ poison(struct store *s, const struct err *why, struct err *e)
 }
 
 int
+store_check_writable(struct store *s, struct err *e)
+{
+	return store_state_check(s->state, e);
+}
+
+/* The chunks may lie on a file system of their own. */
+static int
+sync_all(struct store *s, struct err *e)
+{
+	if (io_syncfs(s->root_fd, s->name, e) == -1)
+		return -1;
+	return s->chunks_dev == s->dev ? 0
+				       : io_syncfs(s->chunks_fd, s->name, e);
+}
+
+int
 store_sync_wait(struct store *s, uint64_t ticket, struct err *e)
 {
 	struct err why = {0};
@@ -36,7 +52,7 @@ store_sync_wait(struct store *s, uint64_t ticket, struct err *e)
 		/* Tickets taken by now have their data written already. */
 		served = atomic_load(&s->sync_tickets);
 		started = io_realtime_s();
-		if (io_syncfs(s->root_fd, s->name, &why) == -1) {
+		if (sync_all(s, &why) == -1) {
 			rv = poison(s, &why, e);
 		} else {
 			s->sync_served = served;

@@ -48,7 +48,7 @@ struct store_job {
 	 * still comes), a running one may look at it. */
 	atomic_bool cancelled;
 
-	struct store_flow *flow;	/* private from here on */
+	struct store_flow *flow; /* private from here on */
 	TAILQ_ENTRY(store_job) link;
 };
 

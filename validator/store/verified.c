@@ -15,8 +15,9 @@
 #include "common/mem.h"
 #include "common/wire.h"
 
-#define MAP_SIZE ((size_t)1 << 30) /* of addresses; the file grows as needed \
-				    */
+#define MAP_SIZE                                                    \
+	((size_t)1 << 30) /* of addresses; the file grows as needed \
+			   */
 #define KEY_LEN (2 * DIGEST_LEN)
 #define VALUE_LEN 8
 
