@@ -20,7 +20,7 @@
 #define MSG_DECL_b32(name, max) uint8_t name[32];
 #define MSG_DECL_str(name, max) char name[(max) + 1];
 #define MSG_DECL_bytes(name, max) \
-	const uint8_t *name; \
+	const uint8_t *name;      \
 	uint32_t name##_len;
 #define MSG_DECL(type, name, max) MSG_DECL_##type(name, max)
 
@@ -53,10 +53,10 @@
 #define MSG_PUT_b32(name, max) wire_w_bytes(w, m->name, 32);
 #define MSG_PUT_str(name, max) \
 	wire_w_blob16(w, m->name, strnlen(m->name, (max)));
-#define MSG_PUT_bytes(name, max) \
+#define MSG_PUT_bytes(name, max)   \
 	if (m->name##_len > (max)) \
-		w->error = 1; \
-	else \
+		w->error = 1;      \
+	else                       \
 		wire_w_blob32(w, m->name, m->name##_len);
 #define MSG_PUT(type, name, max) MSG_PUT_##type(name, max)
 
@@ -67,27 +67,27 @@
 #define MSG_GET_i64(name, max) m->name = wire_r_i64(r);
 #define MSG_GET_b32(name, max) wire_r_copy(r, m->name, 32);
 #define MSG_GET_str(name, max) wire_r_str16(r, m->name, (max) + 1);
-#define MSG_GET_bytes(name, max) \
-	{ \
-		size_t len_; \
+#define MSG_GET_bytes(name, max)                   \
+	{                                          \
+		size_t len_;                       \
 		m->name = wire_r_blob32(r, &len_); \
-		m->name##_len = (uint32_t)len_; \
-		if (len_ > (max)) \
-			r->error = 1; \
+		m->name##_len = (uint32_t)len_;    \
+		if (len_ > (max))                  \
+			r->error = 1;              \
 	}
 #define MSG_GET(type, name, max) MSG_GET_##type(name, max)
 
 /* The two functions' bodies: 0, or -1 on anything out of bounds. */
-#define MSG_PUT_BODY(FIELDS) \
-	{ \
-		(void)m; \
-		FIELDS(MSG_PUT) \
+#define MSG_PUT_BODY(FIELDS)              \
+	{                                 \
+		(void)m;                  \
+		FIELDS(MSG_PUT)           \
 		return w->error ? -1 : 0; \
 	}
-#define MSG_GET_BODY(FIELDS) \
-	{ \
+#define MSG_GET_BODY(FIELDS)              \
+	{                                 \
 		memset(m, 0, sizeof(*m)); \
-		FIELDS(MSG_GET) \
+		FIELDS(MSG_GET)           \
 		return r->error ? -1 : 0; \
 	}
 

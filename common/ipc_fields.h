@@ -34,22 +34,22 @@
 
 /* First message of a connection; answered by WELCOME, or FAIL if no version
  * is shared. */
-#define MSG_HELLO(F) \
+#define MSG_HELLO(F)           \
 	F(u16, version_min, 0) \
 	F(u16, version_max, 0) \
 	F(str, program, 32)
 
 /* kind: enum session_kind.  Answered by BACKUP_READY (with the arena),
  * SESSION_READY (reader) or FAIL; the session id is the header's. */
-#define MSG_SESSION_OPEN(F) \
-	F(u8, kind, 0) \
+#define MSG_SESSION_OPEN(F)            \
+	F(u8, kind, 0)                 \
 	F(bytes, grant, IPC_GRANT_MAX) \
-	F(str, store, IPC_STORE_MAX) \
-	F(str, ns, IPC_NS_MAX) \
-	F(u8, type, 0) \
-	F(str, id, IPC_ID_MAX) \
-	F(i64, time, 0) \
-	F(u32, flags, 0) \
+	F(str, store, IPC_STORE_MAX)   \
+	F(str, ns, IPC_NS_MAX)         \
+	F(u8, type, 0)                 \
+	F(str, id, IPC_ID_MAX)         \
+	F(i64, time, 0)                \
+	F(u32, flags, 0)               \
 	F(str, peer, IPC_PEER_MAX)
 
 /* The session id is the header's; brings the session's arena back (a reader,
@@ -66,12 +66,12 @@
 /* writer: number chosen by the worker, 1..256, once each.  kind: enum
  * index_kind.  size: of the image, 0 for dynamic.  reuse: start as a copy
  * of the base's index of that name, whose checksum must be reuse_csum. */
-#define MSG_INDEX_CREATE(F) \
-	F(u16, writer, 0) \
-	F(u8, kind, 0) \
+#define MSG_INDEX_CREATE(F)        \
+	F(u16, writer, 0)          \
+	F(u8, kind, 0)             \
 	F(str, name, IPC_NAME_MAX) \
-	F(u64, size, 0) \
-	F(u8, reuse, 0) \
+	F(u64, size, 0)            \
+	F(u8, reuse, 0)            \
 	F(b32, reuse_csum, 0)
 
 /* entries: count records of IPC_APPEND_ENTRY_LEN bytes: u64 start offset,
@@ -80,38 +80,38 @@
  * this writer had before (idempotent by entry number).  Entries in front of
  * a failing one stay appended; FAIL then.  count 0 (first too) only asks how
  * many there are. */
-#define MSG_APPEND(F) \
+#define MSG_APPEND(F)     \
 	F(u16, writer, 0) \
-	F(u64, first, 0) \
-	F(u32, count, 0) \
+	F(u64, first, 0)  \
+	F(u32, count, 0)  \
 	F(bytes, entries, IPC_BULK_MAX)
 
 #define MSG_INDEX_CLOSE(F) \
-	F(u16, writer, 0) \
-	F(u64, count, 0) \
-	F(u64, size, 0) \
+	F(u16, writer, 0)  \
+	F(u64, count, 0)   \
+	F(u64, size, 0)    \
 	F(b32, csum, 0)
 
 /* A chunk lies in the arena from block on, len bytes.  number: position in
  * the session's deposit log, counted by the worker from 0 without holes
  * (a rejected one stays empty).  size: plain bytes. */
-#define MSG_DEPOSIT(F) \
+#define MSG_DEPOSIT(F)    \
 	F(u32, number, 0) \
 	F(u16, writer, 0) \
-	F(u32, block, 0) \
-	F(u32, len, 0) \
-	F(u32, size, 0) \
+	F(u32, block, 0)  \
+	F(u32, len, 0)    \
+	F(u32, size, 0)   \
 	F(b32, digest, 0)
 
 /* A blob for the snapshot lies in the arena; answered by DONE. */
-#define MSG_BLOB_PUT(F) \
+#define MSG_BLOB_PUT(F)            \
 	F(str, name, IPC_NAME_MAX) \
-	F(u32, block, 0) \
+	F(u32, block, 0)           \
 	F(u32, len, 0)
 
 /* file, position: where that digest stands in an opened index. */
-#define MSG_CHUNK_OPEN(F) \
-	F(u32, file, 0) \
+#define MSG_CHUNK_OPEN(F)   \
+	F(u32, file, 0)     \
 	F(u32, position, 0) \
 	F(b32, digest, 0)
 
@@ -119,32 +119,32 @@
 
 /* A line for the task log; no answer. */
 #define MSG_SESSION_LOG(F) \
-	F(u8, level, 0) \
+	F(u8, level, 0)    \
 	F(str, text, IPC_TEXT_MAX)
 
 /* The client is gone; clean 1 if by end of connection.  No answer. */
 #define MSG_SESSION_CLOSE(F) \
-	F(u8, clean, 0) \
+	F(u8, clean, 0)      \
 	F(str, text, IPC_TEXT_MAX)
 
 /* A management call; op: enum call_op (call_ops.def says which of the other
  * fields it uses).  Answered by CALL_REPLY, CALL_RECORDS or FAIL. */
-#define MSG_CALL_FIELDS(F) \
-	F(u16, op, 0) \
-	F(bytes, grant, IPC_GRANT_MAX) \
-	F(str, store, IPC_STORE_MAX) \
-	F(str, ns, IPC_NS_MAX) \
-	F(u8, type, 0) \
-	F(str, id, IPC_ID_MAX) \
-	F(i64, time, 0) \
-	F(str, name, IPC_UPID_MAX) \
+#define MSG_CALL_FIELDS(F)              \
+	F(u16, op, 0)                   \
+	F(bytes, grant, IPC_GRANT_MAX)  \
+	F(str, store, IPC_STORE_MAX)    \
+	F(str, ns, IPC_NS_MAX)          \
+	F(u8, type, 0)                  \
+	F(str, id, IPC_ID_MAX)          \
+	F(i64, time, 0)                 \
+	F(str, name, IPC_UPID_MAX)      \
 	F(str, auth_id, IPC_AUTHID_MAX) \
-	F(u32, flags, 0) \
-	F(u64, n0, 0) \
-	F(u64, n1, 0) \
-	F(u64, n2, 0) \
-	F(u64, n3, 0) \
-	F(u64, n4, 0) \
+	F(u32, flags, 0)                \
+	F(u64, n0, 0)                   \
+	F(u64, n1, 0)                   \
+	F(u64, n2, 0)                   \
+	F(u64, n3, 0)                   \
+	F(u64, n4, 0)                   \
 	F(u64, n5, 0)
 #define MSG_CALL(F) MSG_CALL_FIELDS(F)
 /* The same with a sealed memory file that holds a long value (notes, log). */
@@ -152,25 +152,25 @@
 
 /* ---- WV, validator to worker ---- */
 
-#define MSG_WELCOME(F) \
+#define MSG_WELCOME(F)     \
 	F(u16, version, 0) \
 	F(u64, boot, 0)
 
-#define MSG_SESSION_READY(F) \
+#define MSG_SESSION_READY(F)  \
 	F(b32, resume_key, 0) \
 	F(str, upid, IPC_UPID_MAX)
 
 /* base_time: 0 if there is no base.  credit_slots: deposits and blobs that
  * may be unanswered at a time; bytes are limited by the arena's blocks. */
-#define MSG_BACKUP_READY(F) \
-	F(b32, resume_key, 0) \
+#define MSG_BACKUP_READY(F)        \
+	F(b32, resume_key, 0)      \
 	F(str, upid, IPC_UPID_MAX) \
-	F(i64, base_time, 0) \
-	F(u32, arena_blocks, 0) \
+	F(i64, base_time, 0)       \
+	F(u32, arena_blocks, 0)    \
 	F(u32, credit_slots, 0)
 
 /* code: enum err_code; fails one request, not the session. */
-#define MSG_FAIL(F) \
+#define MSG_FAIL(F)     \
 	F(u16, code, 0) \
 	F(str, text, IPC_TEXT_MAX)
 
@@ -178,16 +178,16 @@
 
 /* kind: enum archive_kind; entries is 0 for a blob. */
 #define MSG_FILE_READY(F) \
-	F(u32, file, 0) \
-	F(u8, kind, 0) \
-	F(u64, size, 0) \
+	F(u32, file, 0)   \
+	F(u8, kind, 0)    \
+	F(u64, size, 0)   \
 	F(u64, entries, 0)
 
-#define MSG_APPENDED(F) \
+#define MSG_APPENDED(F)  \
 	F(u64, count, 0) \
 	F(u64, end, 0)
 
-#define MSG_DEPOSITED(F) \
+#define MSG_DEPOSITED(F)    \
 	F(u8, duplicate, 0) \
 	F(u32, stored_len, 0)
 
@@ -199,85 +199,84 @@
 #define MSG_FINISHED(F)
 
 /* The session is over; every request of it fails with this from now on. */
-#define MSG_ABORTED(F) \
+#define MSG_ABORTED(F)  \
 	F(u16, code, 0) \
 	F(str, text, IPC_TEXT_MAX)
 
-#define MSG_RESUMED(F) \
-	F(u32, credit_slots, 0)
+#define MSG_RESUMED(F) F(u32, credit_slots, 0)
 
 #define MSG_CALL_REPLY(F) \
-	F(u64, n0, 0) \
-	F(u64, n1, 0) \
-	F(u64, n2, 0) \
+	F(u64, n0, 0)     \
+	F(u64, n1, 0)     \
+	F(u64, n2, 0)     \
 	F(str, text, IPC_TEXT_MAX)
 
 /* size bytes of records (common/records.h) in the sealed memory file. */
 #define MSG_CALL_RECORDS(F) \
-	F(u64, size, 0) \
-	F(u64, n0, 0) \
-	F(u64, n1, 0) \
+	F(u64, size, 0)     \
+	F(u64, n0, 0)       \
+	F(u64, n1, 0)       \
 	F(u64, n2, 0)
 
 /* ---- WA, worker to auth ---- */
 
 /* Once per connection.  scheme: TLS SignatureScheme.  tbs: the message that
  * is signed, not its digest, so that auth sees that it is a TLS handshake. */
-#define MSG_SIGN(F) \
+#define MSG_SIGN(F)       \
 	F(u16, scheme, 0) \
 	F(bytes, tbs, 4096)
 
-#define MSG_LOGIN(F) \
-	F(str, user, IPC_AUTHID_MAX) \
+#define MSG_LOGIN(F)                         \
+	F(str, user, IPC_AUTHID_MAX)         \
 	F(bytes, password, IPC_PASSWORD_MAX) \
 	F(str, peer, IPC_PEER_MAX)
 
 /* kind: enum credential_kind.  The identity that passes stays the
  * connection's until the next VERIFY. */
-#define MSG_VERIFY(F) \
-	F(u8, kind, 0) \
-	F(u8, need_csrf, 0) \
-	F(str, auth_id, 256) \
+#define MSG_VERIFY(F)          \
+	F(u8, kind, 0)         \
+	F(u8, need_csrf, 0)    \
+	F(str, auth_id, 256)   \
 	F(bytes, secret, 2048) \
-	F(bytes, csrf, 512) \
+	F(bytes, csrf, 512)    \
 	F(str, peer, IPC_PEER_MAX)
 
 /* For the connection's identity.  purpose: enum grant_purpose.  store and
  * ns may be empty: the grant then carries rights for all below.  subject:
  * another auth id that must be active (new owner), else empty. */
-#define MSG_GRANT_GET(F) \
-	F(u8, purpose, 0) \
+#define MSG_GRANT_GET(F)             \
+	F(u8, purpose, 0)            \
 	F(str, store, IPC_STORE_MAX) \
-	F(str, ns, IPC_NS_MAX) \
+	F(str, ns, IPC_NS_MAX)       \
 	F(str, subject, IPC_AUTHID_MAX)
 
 /* op: enum access_op (server/auth/access_ops.def says which of the other
  * fields it uses). */
-#define MSG_ACCESS_CALL(F) \
-	F(u16, op, 0) \
+#define MSG_ACCESS_CALL(F)              \
+	F(u16, op, 0)                   \
 	F(str, auth_id, IPC_AUTHID_MAX) \
-	F(str, path, 512) \
-	F(bytes, secret, 1024) \
+	F(str, path, 512)               \
+	F(bytes, secret, 1024)          \
 	F(u32, flags, 0)
 
 /* ---- WA, auth to worker ---- */
 
 /* chain: certificates in PEM, the leaf first.  client_ca: PEM, empty if
  * clients need no certificate. */
-#define MSG_AUTH_WELCOME(F) \
+#define MSG_AUTH_WELCOME(F)    \
 	F(bytes, chain, 24576) \
 	F(bytes, client_ca, 24576)
 
-#define MSG_AUTH_FAIL(F) \
-	F(u16, code, 0) \
+#define MSG_AUTH_FAIL(F)    \
+	F(u16, code, 0)     \
 	F(u32, delay_ms, 0) \
 	F(str, text, IPC_TEXT_MAX)
 
 #define MSG_SIGNED(F) F(bytes, signature, 1024)
 
-#define MSG_LOGGED_IN(F) \
+#define MSG_LOGGED_IN(F)                \
 	F(str, auth_id, IPC_AUTHID_MAX) \
-	F(str, ticket, 1024) \
+	F(str, ticket, 1024)            \
 	F(str, csrf, 512)
 
 #define MSG_VERIFIED(F) F(str, auth_id, IPC_AUTHID_MAX)
@@ -292,48 +291,48 @@
 /* Two sealed memory files: the session's arena (read) and the checker's own
  * (written), which has extra_blocks more at its end for manifests.  A
  * checker of a job gets an empty first one. */
-#define MSG_CHK_ARENAS(F) \
+#define MSG_CHK_ARENAS(F)    \
 	F(u32, in_blocks, 0) \
 	F(u32, out_blocks, 0)
 
 /* Copy from the first arena to the same blocks of the second, then judge. */
 #define MSG_CHK_CHUNK(F) \
 	F(u32, block, 0) \
-	F(u32, len, 0) \
-	F(u32, size, 0) \
+	F(u32, len, 0)   \
+	F(u32, size, 0)  \
 	F(b32, digest, 0)
 
-#define MSG_CHK_BLOB(F) \
+#define MSG_CHK_BLOB(F)  \
 	F(u32, block, 0) \
 	F(u32, len, 0)
 
 /* A manifest in the arena (an upload): parsed, compared with the session,
  * server-only members removed; the result is written at out_block. */
-#define MSG_CHK_MANIFEST(F) \
-	F(u32, block, 0) \
-	F(u32, len, 0) \
-	F(u32, out_block, 0) \
-	F(u8, type, 0) \
+#define MSG_CHK_MANIFEST(F)    \
+	F(u32, block, 0)       \
+	F(u32, len, 0)         \
+	F(u32, out_block, 0)   \
+	F(u8, type, 0)         \
 	F(str, id, IPC_ID_MAX) \
 	F(i64, time, 0)
 
 /* A stored manifest, by descriptor: op (enum manifest_op) reads or changes
  * it; the changed one is written at out_block.  n0..n3: upload statistics.
  * text: UPID or new notes. */
-#define MSG_CHK_FILE(F) \
-	F(u8, op, 0) \
+#define MSG_CHK_FILE(F)      \
+	F(u8, op, 0)         \
 	F(u32, out_block, 0) \
-	F(u8, state, 0) \
-	F(u64, n0, 0) \
-	F(u64, n1, 0) \
-	F(u64, n2, 0) \
-	F(u64, n3, 0) \
+	F(u8, state, 0)      \
+	F(u64, n0, 0)        \
+	F(u64, n1, 0)        \
+	F(u64, n2, 0)        \
+	F(u64, n3, 0)        \
 	F(bytes, text, IPC_BULK_MAX)
 
 /* A stored chunk, by descriptor: read, CRC, and digest where unencrypted.
  * size 0: any plain size. */
 #define MSG_CHK_STORED(F) \
-	F(u32, size, 0) \
+	F(u32, size, 0)   \
 	F(b32, digest, 0)
 
 /* ---- VC, checker to validator ---- */
@@ -342,18 +341,18 @@
  * out_len bytes at the same block.  verified: the digest was recomputed.
  * kind: enum blob_kind.  A read error is ERR_IO, damage ERR_CORRUPT. */
 #define MSG_CHK_VERDICT(F) \
-	F(u16, code, 0) \
-	F(u8, kind, 0) \
+	F(u16, code, 0)    \
+	F(u8, kind, 0)     \
 	F(u8, verified, 0) \
 	F(u32, out_len, 0) \
-	F(u32, size, 0) \
+	F(u32, size, 0)    \
 	F(str, text, IPC_TEXT_MAX)
 
 /* Of CHK_MANIFEST and CHK_FILE. verify_state: enum verify_state. */
-#define MSG_CHK_MANIFESTED(F) \
-	F(u16, code, 0) \
-	F(u32, out_len, 0) \
-	F(u8, verify_state, 0) \
+#define MSG_CHK_MANIFESTED(F)      \
+	F(u16, code, 0)            \
+	F(u32, out_len, 0)         \
+	F(u8, verify_state, 0)     \
 	F(str, upid, IPC_UPID_MAX) \
 	F(str, text, IPC_TEXT_MAX)
 
@@ -364,13 +363,13 @@
 #define MSG_WRK_READY(F)
 /* state: enum worker_state. */
 #define MSG_WRK_STATE(F) \
-	F(u8, state, 0) \
+	F(u8, state, 0)  \
 	F(str, auth_id, IPC_AUTHID_MAX)
 
 /* ---- CTL ---- */
 
 /* args: "key=value" strings, each ended by NUL. */
-#define MSG_CTL_REQUEST(F) \
+#define MSG_CTL_REQUEST(F)  \
 	F(str, command, 64) \
 	F(bytes, args, 32768)
 
@@ -386,7 +385,7 @@
 #define IPC_HASH_MAX 384 /* CRYPT_OUTPUT_SIZE of libxcrypt */
 
 /* Does the password fit the hash? */
-#define MSG_HASH_CHECK(F) \
+#define MSG_HASH_CHECK(F)                    \
 	F(bytes, password, IPC_PASSWORD_MAX) \
 	F(str, hash, IPC_HASH_MAX)
 
@@ -396,7 +395,7 @@
 /* ---- AH, hasher to auth ---- */
 
 /* match: of HASH_CHECK.  hash: of HASH_MAKE, "" if libcrypt failed. */
-#define MSG_HASHED(F) \
+#define MSG_HASHED(F)   \
 	F(u8, match, 0) \
 	F(str, hash, IPC_HASH_MAX)
 

@@ -15,11 +15,10 @@
 #include "common/ipc_msgs.def"
 #undef IPC_MSG
 
-#define IPC_MSG(channel, dir, NAME, handler, id, states, fds) \
-	int msg_put_##NAME(struct wire_w *w, const struct msg_##NAME *m) \
-	MSG_PUT_BODY(MSG_##NAME) \
-	int msg_get_##NAME(struct wire_r *r, struct msg_##NAME *m) \
-	MSG_GET_BODY(MSG_##NAME)
+#define IPC_MSG(channel, dir, NAME, handler, id, states, fds)             \
+	int msg_put_##NAME(struct wire_w *w, const struct msg_##NAME *m)  \
+	    MSG_PUT_BODY(MSG_##NAME) int msg_get_##NAME(struct wire_r *r, \
+		struct msg_##NAME *m) MSG_GET_BODY(MSG_##NAME)
 #include "common/ipc_msgs.def"
 #undef IPC_MSG
 
@@ -28,7 +27,7 @@ msg_name(unsigned int id)
 {
 	switch (id) {
 #define IPC_MSG(channel, dir, NAME, handler, number, states, fds) \
-	case (number): \
+	case (number):                                            \
 		return #NAME;
 #include "common/ipc_msgs.def"
 #undef IPC_MSG

@@ -71,16 +71,15 @@ enum worker_state {
 };
 
 /* The dummy member keeps messages without fields a valid struct. */
-#define IPC_MSG(channel, dir, NAME, handler, id, states, fds) \
-	enum { \
-		MSG_ID_##NAME = (id), \
-		MSG_MIN_##NAME = 0 MSG_##NAME(MSG_MINLEN), \
-		MSG_MAX_##NAME = 0 MSG_##NAME(MSG_MAXLEN), \
-	}; \
-	struct msg_##NAME { \
-		MSG_##NAME(MSG_DECL) \
-		uint8_t msg_unused_; \
-	}; \
+#define IPC_MSG(channel, dir, NAME, handler, id, states, fds)             \
+	enum {                                                            \
+		MSG_ID_##NAME = (id),                                     \
+		MSG_MIN_##NAME = 0 MSG_##NAME(MSG_MINLEN),                \
+		MSG_MAX_##NAME = 0 MSG_##NAME(MSG_MAXLEN),                \
+	};                                                                \
+	struct msg_##NAME {                                               \
+		MSG_##NAME(MSG_DECL) uint8_t msg_unused_;                 \
+	};                                                                \
 	int msg_put_##NAME(struct wire_w *w, const struct msg_##NAME *m); \
 	int msg_get_##NAME(struct wire_r *r, struct msg_##NAME *m);
 #include "common/ipc_msgs.def"

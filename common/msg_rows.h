@@ -34,16 +34,16 @@
 #define IPC_ROW_AH(...)
 #endif
 #define IPC_ROW(dir, NAME, function, in_states, nfds) \
-	{ \
-		.id = MSG_ID_##NAME, \
-		.name = #NAME, \
-		.min = MSG_MIN_##NAME, \
-		.max = MSG_MAX_##NAME, \
-		.to = IPC_D_##dir, \
-		.states = (in_states), \
-		.fds_min = (nfds), \
-		.fds_max = (nfds), \
-		.handler = (function), \
+	{                                             \
+	    .id = MSG_ID_##NAME,                      \
+	    .name = #NAME,                            \
+	    .min = MSG_MIN_##NAME,                    \
+	    .max = MSG_MAX_##NAME,                    \
+	    .to = IPC_D_##dir,                        \
+	    .states = (in_states),                    \
+	    .fds_min = (nfds),                        \
+	    .fds_max = (nfds),                        \
+	    .handler = (function),                    \
 	},
 #define IPC_MSG(channel, dir, NAME, handler, id, states, fds) \
 	IPC_ROW_##channel(dir, NAME, handler, states, fds)

@@ -34,10 +34,11 @@ enum proc_fd {
 	PROC_FD_MAX = 16, /* more than any child gets */
 };
 
-#define PROC_ENV_GENERATION "HOLDFAST_GENERATION" /* decimal, in each status \
-						   */
-#define PROC_ENV_LOG "HOLDFAST_LOG"               /* set by log_init() */
-#define PROC_ENV_SANDBOX "HOLDFAST_SANDBOX"       /* see sandbox.h */
+#define PROC_ENV_GENERATION                                            \
+	"HOLDFAST_GENERATION"               /* decimal, in each status \
+					     */
+#define PROC_ENV_LOG "HOLDFAST_LOG"         /* set by log_init() */
+#define PROC_ENV_SANDBOX "HOLDFAST_SANDBOX" /* see sandbox.h */
 
 /* Limits of time, derived from each other. */
 enum proc_time_ms {

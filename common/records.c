@@ -6,21 +6,23 @@
 
 #include "common/records.h"
 
-#define RECORD_KIND(NAME) \
-	static int body_put_##NAME(struct wire_w *w, \
-	    const struct rec_##NAME *m) MSG_PUT_BODY(REC_##NAME) \
-	static int body_get_##NAME(struct wire_r *r, struct rec_##NAME *m) \
-	    MSG_GET_BODY(REC_##NAME) \
-	int rec_put_##NAME(struct wire_w *w, const struct rec_##NAME *m) \
-	{ \
-		uint8_t *head = record_head(w, RECORD_##NAME); \
-\
-		return body_put_##NAME(w, m) == -1 ? -1 \
-						   : record_close(w, head); \
-	} \
-	int rec_get_##NAME(struct wire_r *r, struct rec_##NAME *m) \
-	{ \
-		return body_get_##NAME(r, m) == -1 ? -1 : wire_r_end(r); \
+#define RECORD_KIND(NAME)                                                     \
+	static int body_put_##NAME(struct wire_w *w,                          \
+	    const struct rec_##NAME *m)                                       \
+	    MSG_PUT_BODY(                                                     \
+		REC_##NAME) static int body_get_##NAME(struct wire_r *r,      \
+		struct rec_##NAME *m)                                         \
+		MSG_GET_BODY(REC_##NAME) int rec_put_##NAME(struct wire_w *w, \
+		    const struct rec_##NAME *m)                               \
+	{                                                                     \
+		uint8_t *head = record_head(w, RECORD_##NAME);                \
+                                                                              \
+		return body_put_##NAME(w, m) == -1 ? -1                       \
+						   : record_close(w, head);   \
+	}                                                                     \
+	int rec_get_##NAME(struct wire_r *r, struct rec_##NAME *m)            \
+	{                                                                     \
+		return body_get_##NAME(r, m) == -1 ? -1 : wire_r_end(r);      \
 	}
 
 /* Kind, and room for the length that record_close() fills in. */
@@ -39,8 +41,7 @@ record_close(struct wire_w *w, uint8_t *head)
 	if (head == NULL)
 		return -1;
 	wire_w_init(&len, head, RECORD_HEAD_LEN - 1);
-	wire_w_u32(&len,
-	    (uint32_t)(w->p - head - (RECORD_HEAD_LEN - 1)));
+	wire_w_u32(&len, (uint32_t)(w->p - head - (RECORD_HEAD_LEN - 1)));
 	return 0;
 }
 

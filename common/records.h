@@ -21,54 +21,54 @@ enum record_kind {
 	RECORD_NS,
 	RECORD_GROUP,
 	RECORD_SNAP,
-	RECORD_FILE,  /* a file of the SNAP or GROUP before it */
+	RECORD_FILE, /* a file of the SNAP or GROUP before it */
 	RECORD_PRUNE,
 	RECORD_TASK,
 	RECORD_LINE,
 	RECORD_COUNT, /* snapshot and group counts of a type */
 };
 
-#define REC_STORE(F) \
-	F(str, name, IPC_STORE_MAX) \
+#define REC_STORE(F)                  \
+	F(str, name, IPC_STORE_MAX)   \
 	F(str, comment, IPC_TEXT_MAX) \
 	F(str, maintenance, IPC_TEXT_MAX)
 #define REC_NS(F) F(str, ns, IPC_NS_MAX)
 /* comment: first line of the group's notes. */
-#define REC_GROUP(F) \
-	F(u8, type, 0) \
-	F(str, id, IPC_ID_MAX) \
-	F(i64, last_backup, 0) \
-	F(u64, count, 0) \
+#define REC_GROUP(F)                  \
+	F(u8, type, 0)                \
+	F(str, id, IPC_ID_MAX)        \
+	F(i64, last_backup, 0)        \
+	F(u64, count, 0)              \
 	F(str, owner, IPC_AUTHID_MAX) \
 	F(str, comment, IPC_TEXT_MAX)
 /* manifest: the blob index.json.blob as on disk; empty if unreadable. */
-#define REC_SNAP(F) \
-	F(u8, type, 0) \
-	F(str, id, IPC_ID_MAX) \
-	F(i64, time, 0) \
+#define REC_SNAP(F)                   \
+	F(u8, type, 0)                \
+	F(str, id, IPC_ID_MAX)        \
+	F(i64, time, 0)               \
 	F(str, owner, IPC_AUTHID_MAX) \
-	F(u8, protected, 0) \
+	F(u8, protected, 0)           \
 	F(bytes, manifest, RECORD_BYTES_MAX)
-#define REC_FILE(F) \
+#define REC_FILE(F)                \
 	F(str, name, IPC_NAME_MAX) \
 	F(u64, size, 0)
-#define REC_PRUNE(F) \
+#define REC_PRUNE(F)           \
 	F(str, ns, IPC_NS_MAX) \
-	F(u8, type, 0) \
+	F(u8, type, 0)         \
 	F(str, id, IPC_ID_MAX) \
-	F(i64, time, 0) \
-	F(u8, keep, 0) \
+	F(i64, time, 0)        \
+	F(u8, keep, 0)         \
 	F(u8, protected, 0)
 /* endtime 0: running.  status: "OK", "WARNINGS: n", an error, "unknown". */
-#define REC_TASK(F) \
+#define REC_TASK(F)                \
 	F(str, upid, IPC_UPID_MAX) \
-	F(i64, endtime, 0) \
+	F(i64, endtime, 0)         \
 	F(str, status, IPC_TEXT_MAX)
-#define REC_LINE(F) \
+#define REC_LINE(F)  \
 	F(u64, n, 0) \
 	F(bytes, text, 16384)
-#define REC_COUNT(F) \
-	F(u8, type, 0) \
+#define REC_COUNT(F)      \
+	F(u8, type, 0)    \
 	F(u64, groups, 0) \
 	F(u64, snapshots, 0)
 

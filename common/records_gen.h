@@ -11,13 +11,13 @@
 
 #define RECORD_HEAD_LEN 5
 
-#define RECORD_KIND(NAME) \
-	enum { \
-		REC_MAX_##NAME = RECORD_HEAD_LEN REC_##NAME(MSG_MAXLEN), \
-	}; \
-	struct rec_##NAME { \
-		REC_##NAME(MSG_DECL) \
-	}; \
+#define RECORD_KIND(NAME)                                                 \
+	enum {                                                            \
+		REC_MAX_##NAME = RECORD_HEAD_LEN REC_##NAME(MSG_MAXLEN),  \
+	};                                                                \
+	struct rec_##NAME {                                               \
+		REC_##NAME(MSG_DECL)                                      \
+	};                                                                \
 	int rec_put_##NAME(struct wire_w *w, const struct rec_##NAME *m); \
 	int rec_get_##NAME(struct wire_r *r, struct rec_##NAME *m);
 #include "common/record_kinds.def"

@@ -8,7 +8,7 @@ cd "${top_srcdir:-$(dirname "$0")/..}" || exit 1
 table() {
 	cat <<'END'
 lmdb\.h;common/lmdb\.c;LMDB only in its wrapper
-json-c/;common/json\.c;json-c only in its wrapper
+json-c/;common/json[a-z_]*\.[ch];json-c only in its wrapper
 confuse\.h;common/conf\.c;libconfuse only in its wrapper
 seccomp\.h;common/sandbox[a-z_]*\.[ch];libseccomp only in the sandbox
 nghttp2/;(server|client)/h2[a-z_]*\.[ch];nghttp2 only in the HTTP/2 files

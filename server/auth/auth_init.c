@@ -38,7 +38,8 @@
 #include "server/auth/tls_identity.h"
 
 #define SUB "auth"
-/* OpenSSL's locked heap: the key, and those of reloads that old workers keep. */
+/* OpenSSL's locked heap: the key, and those of reloads that old workers keep.
+ */
 #define SECURE_HEAP ((size_t)256 * 1024)
 #define SECURE_HEAP_MIN 32
 #define FILES_WANTED ((uint64_t)AUTH_WORKERS_MAX + 256)

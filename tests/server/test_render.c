@@ -342,7 +342,8 @@ Test(render, tasks_are_filtered_and_cut)
 
 Test(render, one_task)
 {
-	struct rec_TASK t = {.upid = UPID("66671C81", "prune", "s2", "u@pbs!tok"),
+	struct rec_TASK t = {.upid =
+				 UPID("66671C81", "prune", "s2", "u@pbs!tok"),
 	    .endtime = 1718033600,
 	    .status = "OK"};
 	struct err e = {0};
@@ -355,7 +356,7 @@ Test(render, one_task)
 	    "\"tokenid\":\"tok\",\"type\":\"prune\","
 	    "\"upid\":\"" UPID("66671C81", "prune", "s2",
 		"u@pbs!tok") "\","
-			   "\"user\":\"u@pbs\"}");
+			     "\"user\":\"u@pbs\"}");
 }
 
 Test(render, lines)
