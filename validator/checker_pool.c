@@ -264,7 +264,8 @@ checker_collect(struct checker *c)
 		return true;
 	if (waitpid(c->pid, &status, WNOHANG) != c->pid)
 		return false;
-	if (status != 0)
+	/* A released one was killed by us. */
+	if (status != 0 && !c->released)
 		log_warn("checker", "checker ended: %s pid=%d",
 		    proc_exit_str(status, text, sizeof(text)), (int)c->pid);
 	c->pid = 0;
