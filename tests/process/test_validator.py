@@ -4,7 +4,7 @@ its refusals, readers, and rules that a captured worker may try to break."""
 import json
 import os
 import shutil
-import time
+import signal
 
 import pytest
 
@@ -505,8 +505,10 @@ def deposit_outside(w):
 
 
 def deposit_into_used_blocks(w):
+    w.inst.kill('validator', signal.SIGSTOP)  # so that it sees both at once
     for n in range(2):
         w.send('DEPOSIT', number=n, writer=1, block=0, len=100, size=100)
+    w.inst.kill('validator', signal.SIGCONT)
 
 
 def deposit_too_long(w):

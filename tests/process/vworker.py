@@ -254,7 +254,8 @@ class Worker:
         msg, fds = self.ask(
             'SESSION_OPEN', kind=kind, store=self.store, ns=ns, peer=peer,
             type=TYPES[type_], id=id_, time=when, flags=flags,
-            grant=grant or self.grant(kind, auth_id, ns=ns, **more))
+            grant=self.grant(kind, auth_id, ns=ns, **more)
+            if grant is None else grant)
         self.resume_key = msg['resume_key']
         self.upid = msg['upid']
         if kind == BACKUP:
