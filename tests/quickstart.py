@@ -142,11 +142,10 @@ def checked_count(inst):
     task log says."""
     tasks = inst.admin_json('task', 'list', '--limit', '20')
     upid = next(t['upid'] for t in tasks if ':backup:' in t['upid'])
-    for line in inst.admin_json('task', 'log', upid):
-        found = re.search(r'(\d+) reused chunks? checked', line['t'])
-        if found:
-            return int(found.group(1))
-    return 0
+    lines = inst.admin_json('task', 'log', upid)
+    found = (re.search(r'(\d+) reused chunks checked', line['t'])
+             for line in lines)
+    return sum(int(match.group(1)) for match in found if match)
 
 
 def remove_reused_chunk(inst, client):

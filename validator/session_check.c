@@ -213,8 +213,8 @@ scan_done(void *ctx, struct reuse_scan *scan)
 			reuse_failed(s->reuse, &why);
 		} else {
 			session_log_line(s,
-			    "chunks of '%s' are checked (%" PRIu64 ")", f->name,
-			    f->view.count);
+			    "%" PRIu64 " reused chunks checked in '%s'",
+			    f->view.count, f->name);
 			reuse_progress(s->reuse);
 		}
 		if (session_is_open(s))
