@@ -1,1 +1,29 @@
 # tests of store
+STORE_TEST_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
+STORE_TEST_LIBS = $(STORE_LIBS) $(FORMAT_LIBS) $(COMMON_LIBS) $(TEST_LIBS)
+STORE_TEST_FIXTURE = tests/store/fixture.c tests/store/fixture.h
+
+check_PROGRAMS += tests/store/test_bitmap
+tests_store_test_bitmap_SOURCES = tests/store/test_bitmap.c $(STORE_TEST_FIXTURE)
+tests_store_test_bitmap_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_bitmap_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_deposit_log
+tests_store_test_deposit_log_SOURCES = tests/store/test_deposit_log.c $(STORE_TEST_FIXTURE)
+tests_store_test_deposit_log_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_deposit_log_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_poison
+tests_store_test_poison_SOURCES = tests/store/test_poison.c $(STORE_TEST_FIXTURE)
+tests_store_test_poison_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_poison_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_chunk_store
+tests_store_test_chunk_store_SOURCES = tests/store/test_chunk_store.c $(STORE_TEST_FIXTURE)
+tests_store_test_chunk_store_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_chunk_store_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_threads
+tests_store_test_threads_SOURCES = tests/store/test_threads.c $(STORE_TEST_FIXTURE)
+tests_store_test_threads_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_threads_LDADD = $(STORE_TEST_LIBS)
