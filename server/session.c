@@ -20,22 +20,26 @@
 #include "server/vclient.h"
 
 #define LOG_SUB "session"
+/* A client may fail as often as it likes, but not fill the task log. */
+#define LOG_RATE 5
+#define LOG_BURST 200
 
 struct session_opening {
 	struct event_base *base;
 	struct vclient *v;
 	struct vclient_req *req;
-	uint32_t flags;
 	session_opened_fn *opened;
 	void *arg;
 };
 
-static void
+void
 session_free(struct session *s)
 {
 	known_fini(&s->known);
-	credit_fini(&s->credit);
+	if (s->kind == SESSION_KIND_BACKUP)
+		credit_fini(&s->credit);
 	arena_fini(&s->arena);
+	io_close(&s->speedtest_fd);
 	free(s);
 }
 
@@ -47,8 +51,7 @@ on_aborted(void *arg, const struct err *why)
 	s->aborted = true;
 	s->err = *why;
 	log_warn_e(LOG_SUB, why, "session aborted");
-	if (s->on_abort != NULL)
-		s->on_abort(s->on_abort_arg, why);
+	session_fail_uploads(s, why);
 }
 
 static void
@@ -61,18 +64,53 @@ on_resumed(void *arg, uint32_t credit_slots)
 		credit_set_slots(&s->credit, credit_slots);
 }
 
+static struct session *
+session_new(struct session_opening *o, enum session_kind kind, const char *upid)
+{
+	struct vclient_session_cb cb = {
+	    .aborted = on_aborted,
+	    .resumed = on_resumed,
+	};
+	struct session *s;
+
+	s = xcalloc(1, sizeof(*s));
+	s->base = o->base;
+	s->v = o->v;
+	s->kind = kind;
+	s->arena.fd = -1;
+	s->speedtest_fd = -1;
+	snprintf(s->upid, sizeof(s->upid), "%s", upid);
+	known_init(&s->known);
+	TAILQ_INIT(&s->uploads);
+	token_bucket_init(&s->log_rate, LOG_RATE, LOG_BURST, io_monotonic_ms());
+	cb.arg = s;
+	vclient_session_attach(o->v, &cb);
+	return s;
+}
+
+/* The vclient has a duplicate of the descriptor for a resume. */
 static int
-begin_backup(struct session *s, struct vclient_reply *r, struct err *e)
+session_begin_backup(struct session_opening *o, struct vclient_reply *r,
+    struct session **out, struct err *e)
 {
 	const struct msg_BACKUP_READY *m = r->backup_ready;
+	struct arena arena;
+	struct session *s;
 	int fd = r->fd;
 
 	r->fd = -1;
-	if (arena_map(&s->arena, fd, m->arena_blocks, 1, e) == -1)
+	if (arena_map(&arena, fd, ARENA_BLOCKS_MAX, 1, e) == -1)
 		return -1;
-	snprintf(s->upid, sizeof(s->upid), "%s", m->upid);
+	arena_fd_close(&arena);
+	if (arena.nblocks != m->arena_blocks || m->credit_slots == 0) {
+		arena_fini(&arena);
+		return err_set(e, ERR_PROTO, "arena of a wrong size");
+	}
+	s = session_new(o, SESSION_KIND_BACKUP, m->upid);
+	s->arena = arena;
 	s->base_time = m->base_time;
-	credit_init(&s->credit, s->arena.nblocks, m->credit_slots);
+	credit_init(&s->credit, arena.nblocks, m->credit_slots);
+	*out = s;
 	return 0;
 }
 
@@ -80,36 +118,18 @@ static void
 on_open_reply(void *arg, struct vclient_reply *r, const struct err *e)
 {
 	struct session_opening *o = arg;
+	struct msg_SESSION_CLOSE close = {.clean = 0};
 	struct session *s = NULL;
-	struct vclient_session_cb cb;
-	struct err why = {0};
+	struct err why;
 
-	if (e != NULL) {
-		why = *e;
-	} else {
-		s = xcalloc(1, sizeof(*s));
-		s->base = o->base;
-		s->v = o->v;
-		s->arena.fd = -1;
-		s->benchmark = (o->flags & SESSION_FLAG_BENCHMARK) != 0;
-		known_init(&s->known);
-		s->kind = r->type == MSG_ID_BACKUP_READY ? SESSION_KIND_BACKUP
-							 : SESSION_KIND_READER;
-		if (s->kind == SESSION_KIND_READER) {
-			snprintf(s->upid, sizeof(s->upid), "%s",
-			    r->session_ready->upid);
-		} else if (begin_backup(s, r, &why) == -1) {
-			session_free(s);
-			s = NULL;
-		}
+	if (r != NULL && r->type == MSG_ID_SESSION_READY) {
+		s = session_new(o, SESSION_KIND_READER, r->session_ready->upid);
+	} else if (r != NULL && session_begin_backup(o, r, &s, &why) == -1) {
+		snprintf(close.text, sizeof(close.text), "%s", why.msg);
+		vclient_session_close(o->v, &close, NULL, NULL);
+		e = &why;
 	}
-	if (s != NULL) {
-		cb = (struct vclient_session_cb){.aborted = on_aborted,
-		    .resumed = on_resumed,
-		    .arg = s};
-		vclient_session_attach(o->v, &cb);
-	}
-	o->opened(o->arg, s, s != NULL ? NULL : &why);
+	o->opened(o->arg, s, e);
 	free(o);
 }
 
@@ -121,7 +141,6 @@ session_open(struct event_base *base, struct vclient *v,
 
 	o->base = base;
 	o->v = v;
-	o->flags = m->flags;
 	o->opened = opened;
 	o->arg = arg;
 	o->req = vclient_session_open(v, m, on_open_reply, o);
@@ -172,11 +191,20 @@ session_end(struct session *s, int clean, const char *text,
 
 	snprintf(m.text, sizeof(m.text), "%s", text);
 	*end = (struct ending){.s = s, .ended = ended, .arg = arg};
-	s->on_abort = NULL;
 	vclient_session_close(s->v, &m, on_closed, end);
 }
 
 /* --- what the calls share ----------------------------------------------- */
+
+void
+session_digest(const char *hex, uint8_t out[DIGEST_LEN])
+{
+	struct digest d;
+
+	if (digest_from_hex(&d, hex, strlen(hex), NULL) == -1)
+		fatal(LOG_SUB, "a digest was not checked");
+	memcpy(out, d.b, DIGEST_LEN);
+}
 
 int
 session_can_change(struct session *s, struct request *req)
@@ -234,16 +262,32 @@ session_call_new(struct request *req,
 	return c;
 }
 
+struct request *
+session_call_take(struct session_call *c)
+{
+	struct request *req = c->req;
+
+	if (req != NULL) {
+		req->state = NULL;
+		req->cancel = NULL;
+	}
+	c->req = NULL;
+	return req;
+}
+
+void
+session_call_free(struct session_call *c)
+{
+	session_call_take(c);
+	free(c->data);
+	free(c);
+}
+
 void
 session_call_done(void *arg, struct vclient_reply *r, const struct err *e)
 {
 	struct session_call *c = arg;
 
-	if (c->req != NULL) {
-		c->req->state = NULL;
-		c->req->cancel = NULL;
-	}
 	c->done(c, r, e);
-	free(c->data);
-	free(c);
+	session_call_free(c);
 }

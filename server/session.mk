@@ -8,7 +8,7 @@ libserver_a_SOURCES += \
 	server/h2_routes.def server/session.c server/session.h \
 	server/session_int.h server/session_files.c \
 	server/session_http.c server/session_http.h server/session_index.c \
-	server/session_params.c server/session_params.h \
+	server/session_calls.c server/session_params.c server/session_params.h \
 	server/session_upload.c \
 	server/vclient.c server/vclient.h server/vclient_int.h \
 	server/vclient_msgs.c \

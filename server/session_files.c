@@ -12,14 +12,11 @@
 #include <string.h>
 
 #include "common/io.h"
-#include "common/json.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "server/request.h"
 #include "server/session_int.h"
 #include "server/vclient.h"
-
-#define SPEEDTEST_LEN ((size_t)1 << 20)
 
 /* --- whole files -------------------------------------------------------- */
 
@@ -35,26 +32,29 @@ struct fetch {
 };
 
 static void
+fetch_free(struct fetch *f)
+{
+	io_close(&f->fd);
+	event_free(f->step);
+	free(f);
+}
+
+static void
 fetch_end(struct fetch *f, const struct err *e)
 {
 	struct request *req = f->req;
 	int fd = f->fd;
 	uint64_t size = f->size;
 
-	event_free(f->step);
-	free(f);
-	if (req == NULL) {
-		io_close(&fd);
-		return;
-	}
 	req->state = NULL;
 	req->cancel = NULL;
-	if (e != NULL) {
-		io_close(&fd);
+	if (e == NULL)
+		f->fd = -1;
+	fetch_free(f);
+	if (e != NULL)
 		request_reply_err(req, e);
-		return;
-	}
-	request_reply_fd(req, fd, size);
+	else
+		request_reply_fd(req, fd, size);
 }
 
 static void
@@ -72,12 +72,15 @@ fetch_step(int fd, short what, void *arg)
 		fetch_end(f, more == -1 ? &e : NULL);
 }
 
+/* What is registered so far stays; whoever asks next goes on from there. */
 static void
 fetch_cancelled(struct request *req)
 {
 	struct fetch *f = req->state;
 
 	f->req = NULL;
+	if (f->fd != -1)
+		fetch_free(f);
 }
 
 static void
@@ -87,6 +90,10 @@ fetch_opened(void *arg, struct vclient_reply *r, const struct err *e)
 	enum archive_kind kind;
 	struct err why;
 
+	if (f->req == NULL) {
+		fetch_free(f);
+		return;
+	}
 	if (e != NULL) {
 		fetch_end(f, e);
 		return;
@@ -96,12 +103,10 @@ fetch_opened(void *arg, struct vclient_reply *r, const struct err *e)
 	f->fd = r->fd;
 	r->fd = -1;
 	kind = (enum archive_kind)r->file_ready->kind;
-	if (kind == ARCHIVE_BLOB) {
+	if (kind == ARCHIVE_BLOB)
 		fetch_end(f, NULL);
-		return;
-	}
-	if (known_add_file(&f->s->known, f->file, kind, f->fd, f->size, &why) ==
-	    -1)
+	else if (known_add_file(&f->s->known, f->file, kind, f->fd, f->size,
+		     &why) == -1)
 		fetch_end(f, &why);
 	else
 		event_active(f->step, EV_TIMEOUT, 0);
@@ -134,14 +139,6 @@ fetch(struct request *req, const char *name)
 }
 
 void
-session_previous_time(struct request *req)
-{
-	int64_t t = session_of(req)->base_time;
-
-	request_reply_json(req, t != 0 ? json_new_i64(t) : NULL);
-}
-
-void
 session_previous(struct request *req)
 {
 	struct session *s = session_of(req);
@@ -169,13 +166,15 @@ static void
 chunk_opened(struct session_call *c, struct vclient_reply *r,
     const struct err *e)
 {
-	if (c->req == NULL)
+	struct request *req = session_call_take(c);
+
+	if (req == NULL)
 		return;
 	if (e != NULL) {
-		request_reply_err(c->req, e);
+		request_reply_err(req, e);
 		return;
 	}
-	request_reply_fd(c->req, r->fd, r->chunk_ready->size);
+	request_reply_fd(req, r->fd, r->chunk_ready->size);
 	r->fd = -1;
 }
 
@@ -189,7 +188,7 @@ session_chunk(struct request *req)
 	struct digest d;
 	struct err e;
 
-	digest_from_hex(&d, hex, strlen(hex), NULL);
+	session_digest(hex, d.b);
 	if (!known_get(&s->known, &d, &source)) {
 		err_set(&e, ERR_NOT_ALLOWED, "download chunk %s not allowed",
 		    hex);
@@ -201,13 +200,4 @@ session_chunk(struct request *req)
 	memcpy(m.digest, d.b, sizeof(m.digest));
 	vclient_chunk_open(s->v, &m, session_call_done,
 	    session_call_new(req, chunk_opened, NULL));
-}
-
-void
-session_read_speedtest(struct request *req)
-{
-	char *body = xmalloc(SPEEDTEST_LEN);
-
-	memset(body, 'A', SPEEDTEST_LEN);
-	request_reply_raw(req, body, SPEEDTEST_LEN);
 }

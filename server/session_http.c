@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "common/err.h"
+#include "common/io.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/str.h"
@@ -20,15 +21,20 @@
 #include "server/vclient.h"
 
 #define LOG_SUB "session"
+/* The validator cuts off a worker with more unanswered requests; those of
+ * streams that were reset count too. */
+#define REQUESTS_MAX 400
 
 struct session_http {
 	struct session *s; /* NULL once it was ended */
 	struct h2 *h2;
+	struct h2_service service;
 	void (*ended)(void *arg);
 	void *arg;
 };
 
 static const struct route backup_routes[] = {
+#define ROUTES_BOTH(...) {__VA_ARGS__},
 #define ROUTES_BACKUP(...) {__VA_ARGS__},
 #define ROUTES_READER(...)
 #define H2_ROUTE(session, method, path, params, flags, handler) \
@@ -50,6 +56,17 @@ static const struct route reader_routes[] = {
 #undef ROUTES_READER
 };
 
+const struct route *
+session_routes(enum session_kind kind, size_t *count_out)
+{
+	if (kind == SESSION_KIND_BACKUP) {
+		*count_out = sizeof(backup_routes) / sizeof(*backup_routes);
+		return backup_routes;
+	}
+	*count_out = sizeof(reader_routes) / sizeof(*reader_routes);
+	return reader_routes;
+}
+
 struct session *
 session_of(const struct request *req)
 {
@@ -64,10 +81,13 @@ admit(void *app, const struct route *route, struct err *e)
 	struct session_http *h = app;
 
 	(void)route;
-	if (!h->s->aborted)
-		return 0;
-	*e = h->s->err;
-	return -1;
+	if (h->s->aborted) {
+		*e = h->s->err;
+		return -1;
+	}
+	if (vclient_pending(h->s->v) >= REQUESTS_MAX)
+		return err_set(e, ERR_LIMIT, "too many requests at a time");
+	return 0;
 }
 
 static const char *
@@ -92,7 +112,8 @@ failed(void *app, const struct request *req)
 	struct msg_SESSION_LOG m = {.level = 1};
 	char path[256], text[512];
 
-	if (h->s == NULL || h->s->aborted)
+	if (h->s->aborted ||
+	    !token_bucket_take(&h->s->log_rate, 1, io_monotonic_ms()))
 		return;
 	str_vis(path, sizeof(path), req->target != NULL ? req->target : "");
 	str_vis_mem(text, sizeof(text),
@@ -132,25 +153,16 @@ session_http_new(struct event_base *base, struct session *s,
     struct tls_conn *conn, const uint8_t *rest, size_t rest_len,
     void (*ended)(void *arg), void *arg)
 {
-	static const struct h2_service services[] = {
-	    [SESSION_KIND_BACKUP] = {.routes = backup_routes,
-		.count = sizeof(backup_routes) / sizeof(*backup_routes),
-		.admit = admit,
-		.failed = failed,
-		.ended = on_h2_ended},
-	    [SESSION_KIND_READER] = {.routes = reader_routes,
-		.count = sizeof(reader_routes) / sizeof(*reader_routes),
-		.admit = admit,
-		.failed = failed,
-		.ended = on_h2_ended},
-	};
 	struct session_http *h = xcalloc(1, sizeof(*h));
 
+	h->service.routes = session_routes(s->kind, &h->service.count);
+	h->service.admit = admit;
+	h->service.failed = failed;
+	h->service.ended = on_h2_ended;
 	h->s = s;
 	h->ended = ended;
 	h->arg = arg;
-	h->h2 = h2_new(base, conn, &services[session_kind_of(s)], h, rest,
-	    rest_len);
+	h->h2 = h2_new(base, conn, &h->service, h, rest, rest_len);
 	return h;
 }
 
@@ -160,5 +172,7 @@ session_http_free(struct session_http *h)
 	if (h == NULL)
 		return;
 	h2_free(h->h2);
+	if (h->s != NULL)
+		session_free(h->s);
 	free(h);
 }

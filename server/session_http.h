@@ -4,7 +4,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/msg.h"
+
 struct event_base;
+struct route;
 struct session;
 struct session_http;
 struct tls_conn;
@@ -20,5 +23,8 @@ struct session_http *session_http_new(struct event_base *base,
     size_t rest_len, void (*ended)(void *arg), void *arg);
 /* Drops everything at once.  NULL is accepted. */
 void session_http_free(struct session_http *h);
+
+/* The calls of such a session: h2_routes.def as a table. */
+const struct route *session_routes(enum session_kind kind, size_t *count_out);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Index writers of a backup (wire-protocol 4.5) and its end (4.7): the client
- * names digests, the worker says where the validator will find each, and the
- * validator looks for itself.  Runs in a worker.
+ * Index writers of a backup (wire-protocol 4.5): the client names digests,
+ * the worker says where the validator will find each, and the validator looks
+ * for itself.  Runs in a worker.
  */
 #include "config.h"
 
@@ -16,15 +16,23 @@
 #include "server/session_int.h"
 #include "server/vclient.h"
 
-static void
-reply(struct session_call *c, const struct err *e)
+static const char *
+kind_text(enum archive_kind kind)
 {
-	if (c->req == NULL)
+	return kind == ARCHIVE_FIXED ? "fixed" : "dynamic";
+}
+
+static void
+reply_null(struct session_call *c, const struct err *e)
+{
+	struct request *req = session_call_take(c);
+
+	if (req == NULL)
 		return;
 	if (e != NULL)
-		request_reply_err(c->req, e);
+		request_reply_err(req, e);
 	else
-		request_reply_json(c->req, NULL);
+		request_reply_json(req, NULL);
 }
 
 /* --- create ------------------------------------------------------------- */
@@ -33,36 +41,34 @@ static void
 create_done(struct session_call *c, struct vclient_reply *r,
     const struct err *e)
 {
+	struct request *req = session_call_take(c);
 	unsigned int wid = *(unsigned int *)c->data;
 
 	(void)r;
 	if (e == NULL)
 		c->s->writers[wid].open = true;
-	if (c->req == NULL)
+	if (req == NULL)
 		return;
 	if (e != NULL)
-		request_reply_err(c->req, e);
+		request_reply_err(req, e);
 	else
-		request_reply_json(c->req, json_new_u64(wid));
+		request_reply_json(req, json_new_u64(wid));
 }
 
 static int
-check_archive(struct session *s, const char *name, enum archive_kind kind,
-    struct err *e)
+create_check(const struct session *s, const char *name, enum archive_kind kind,
+    const char *reuse, struct err *e)
 {
 	enum archive_kind is;
-	unsigned int i;
 
 	if (archive_name_parse(name, &is, NULL) == -1 || is != kind)
 		return err_set(e, ERR_INVALID, "wrong archive extension: '%s'",
 		    name);
+	if (reuse != NULL && s->base_time == 0)
+		return err_set(e, ERR_INVALID,
+		    "cannot reuse index - no valid previous backup exists");
 	if (s->writers_n == IPC_WRITERS_MAX)
 		return err_set(e, ERR_LIMIT, "too many archives in a backup");
-	for (i = 1; i <= s->writers_n; i++)
-		if (s->writers[i].open && strcmp(s->writers[i].name, name) == 0)
-			return err_set(e, ERR_EXISTS,
-			    "archive '%s' was opened in this backup before",
-			    name);
 	return 0;
 }
 
@@ -70,17 +76,16 @@ static void
 create(struct request *req, enum archive_kind kind)
 {
 	const char *name = params_str(&req->params, "archive-name", "");
-	const char *csum = params_str(&req->params, "reuse-csum", NULL);
+	const char *reuse = params_str(&req->params, "reuse-csum", NULL);
 	struct session *s = session_of(req);
 	struct msg_INDEX_CREATE m = {.kind = (uint8_t)kind};
 	struct session_writer *w;
-	struct digest d;
 	unsigned int *wid;
 	struct err e;
 
 	if (session_can_change(s, req) == -1)
 		return;
-	if (check_archive(s, name, kind, &e) == -1) {
+	if (create_check(s, name, kind, reuse, &e) == -1) {
 		request_reply_err(req, &e);
 		return;
 	}
@@ -88,14 +93,14 @@ create(struct request *req, enum archive_kind kind)
 	*wid = ++s->writers_n;
 	w = &s->writers[*wid];
 	w->kind = kind;
+	TAILQ_INIT(&w->queue);
 	snprintf(w->name, sizeof(w->name), "%s", name);
 	m.writer = (uint16_t)*wid;
 	snprintf(m.name, sizeof(m.name), "%s", name);
 	m.size = (uint64_t)params_int(&req->params, "size", 0);
-	if (csum != NULL &&
-	    digest_from_hex(&d, csum, strlen(csum), NULL) == 0) {
+	if (reuse != NULL) {
 		m.reuse = 1;
-		memcpy(m.reuse_csum, d.b, sizeof(m.reuse_csum));
+		session_digest(reuse, m.reuse_csum);
 	}
 	vclient_index_create(s->v, &m, session_call_done,
 	    session_call_new(req, create_done, wid));
@@ -113,6 +118,55 @@ session_fixed_create(struct request *req)
 	create(req, ARCHIVE_FIXED);
 }
 
+/* --- one after the other ------------------------------------------------ */
+
+/* Appends and closes of a writer, in the order in which they came; what the
+ * client gave up meanwhile is left out. */
+static void
+writer_run(struct session_writer *w)
+{
+	struct session_call *c;
+	struct err e;
+
+	while (!w->busy && (c = TAILQ_FIRST(&w->queue)) != NULL) {
+		TAILQ_REMOVE(&w->queue, c, entry);
+		if (c->req == NULL) {
+			c->done(c, NULL, NULL);
+			session_call_free(c);
+		} else if (!w->open) {
+			err_set(&e, ERR_INVALID,
+			    "%s writer '%zu' not "
+			    "registered",
+			    kind_text(w->kind), (size_t)(w - c->s->writers));
+			c->done(c, NULL, &e);
+			session_call_free(c);
+		} else {
+			w->busy = true;
+			c->run(c);
+		}
+	}
+}
+
+static void
+writer_queue(struct session_writer *w, struct session_call *c,
+    void (*run)(struct session_call *c))
+{
+	c->run = run;
+	TAILQ_INSERT_TAIL(&w->queue, c, entry);
+	writer_run(w);
+}
+
+/* The call at work is through. */
+static void
+writer_next(struct session_writer *w, struct session_call *c,
+    const struct err *e)
+{
+	w->busy = false;
+	c->done(c, NULL, e);
+	session_call_free(c);
+	writer_run(w);
+}
+
 /* --- append ------------------------------------------------------------- */
 
 /*
@@ -123,79 +177,65 @@ struct append {
 	struct session_writer *w;
 	uint16_t wid;
 	size_t total; /* entries of the request that can be resolved */
-	size_t done;
+	size_t sent;
 	struct err late;   /* why the next one cannot be; code ERR_OK: none */
 	uint8_t entries[]; /* encoded */
 };
 
-static void append_next(struct session_call *c);
-
 static void
-append_finish(struct session_call *c, const struct err *e)
+append_done(struct session_call *c, struct vclient_reply *r,
+    const struct err *e)
 {
 	struct append *a = c->data;
 
-	a->w->busy = false;
+	(void)r;
 	if (e == NULL && a->late.code != ERR_OK)
 		e = &a->late;
-	reply(c, e);
+	reply_null(c, e);
 }
 
+static void append_send(struct session_call *c);
+
 static void
-append_done(void *arg, struct vclient_reply *r, const struct err *e)
+append_answered(void *arg, struct vclient_reply *r, const struct err *e)
 {
 	struct session_call *c = arg;
 	struct append *a = c->data;
 
-	if (e == NULL) {
-		a->done += r->appended->count - a->w->count;
-		a->w->count = r->appended->count;
-		if (a->done < a->total) {
-			append_next(c);
-			return;
-		}
-	} else {
-		/* Some entries of it may have been taken. */
+	if (e != NULL) {
+		/* Some of its entries may have been taken. */
 		a->w->stuck = true;
-	}
-	if (c->req != NULL) {
-		c->req->state = NULL;
-		c->req->cancel = NULL;
-	}
-	append_finish(c, e);
-	free(c->data);
-	free(c);
-}
-
-static void
-append_next(struct session_call *c)
-{
-	struct append *a = c->data;
-	struct msg_APPEND m = {.writer = a->wid, .first = a->w->count};
-	size_t n = a->total - a->done;
-
-	if (n > IPC_APPEND_ENTRIES_MAX)
-		n = IPC_APPEND_ENTRIES_MAX;
-	m.count = (uint32_t)n;
-	m.entries = a->entries + a->done * IPC_APPEND_ENTRY_LEN;
-	m.entries_len = (uint32_t)(n * IPC_APPEND_ENTRY_LEN);
-	vclient_append(c->s->v, &m, append_done, c);
-}
-
-/* Where the writer stands, after a failure in the middle of a message. */
-static void
-append_asked(void *arg, struct vclient_reply *r, const struct err *e)
-{
-	struct session_call *c = arg;
-	struct append *a = c->data;
-
-	if (e == NULL) {
-		a->w->stuck = false;
-		a->w->count = r->appended->count;
-		append_next(c);
+		writer_next(a->w, c, e);
 		return;
 	}
-	append_done(c, NULL, e);
+	a->w->stuck = false;
+	a->w->count = r->appended->count;
+	append_send(c);
+}
+
+/* The next message, or the end.  After a failure the validator is asked
+ * first where the writer stands: an append of nothing. */
+static void
+append_send(struct session_call *c)
+{
+	struct append *a = c->data;
+	struct msg_APPEND m = {.writer = a->wid};
+	size_t n = a->total - a->sent;
+
+	if (n == 0) {
+		writer_next(a->w, c, NULL);
+		return;
+	}
+	if (a->w->stuck)
+		n = 0;
+	else if (n > IPC_APPEND_ENTRIES_MAX)
+		n = IPC_APPEND_ENTRIES_MAX;
+	m.first = n > 0 ? a->w->count : 0;
+	m.count = (uint32_t)n;
+	m.entries = a->entries + a->sent * IPC_APPEND_ENTRY_LEN;
+	m.entries_len = (uint32_t)(n * IPC_APPEND_ENTRY_LEN);
+	a->sent += n;
+	vclient_append(c->s->v, &m, append_answered, c);
 }
 
 /* Encodes entry i of the request; -1: not a chunk that may be referred to. */
@@ -207,7 +247,7 @@ encode_entry(struct session *s, struct wire_w *w, const struct params *p,
 	struct known_source source;
 	struct digest d;
 
-	digest_from_hex(&d, hex, strlen(hex), NULL);
+	session_digest(hex, d.b);
 	if (!known_get(&s->known, &d, &source))
 		return err_set(e, ERR_INVALID, "no such chunk %s", hex);
 	wire_w_u64(w, (uint64_t)params_int_at(p, "offset-list", i));
@@ -217,58 +257,47 @@ encode_entry(struct session *s, struct wire_w *w, const struct params *p,
 	return 0;
 }
 
+static struct append *
+append_new(struct session *s, struct session_writer *w, const struct params *p,
+    size_t n)
+{
+	struct append *a;
+	struct wire_w out;
+
+	a = xcalloc(1, sizeof(*a) + n * IPC_APPEND_ENTRY_LEN);
+	a->w = w;
+	a->wid = (uint16_t)params_int(p, "wid", 0);
+	wire_w_init(&out, a->entries, n * IPC_APPEND_ENTRY_LEN);
+	while (
+	    a->total < n && encode_entry(s, &out, p, a->total, &a->late) == 0)
+		a->total++;
+	return a;
+}
+
 static void
 append(struct request *req, enum archive_kind kind)
 {
 	const struct params *p = &req->params;
-	size_t n = params_count(p, "digest-list"), i;
+	size_t digests = params_count(p, "digest-list");
 	size_t offsets = params_count(p, "offset-list");
 	struct session *s = session_of(req);
-	struct session_writer *writer;
-	struct append *a;
-	struct session_call *c;
-	struct wire_w w;
+	struct session_writer *w;
 	struct err e = {0};
 
 	if (session_can_change(s, req) == -1)
 		return;
-	writer = session_writer_get(s, params_int(p, "wid", 0), kind, &e);
-	if (n != offsets)
+	w = session_writer_get(s, params_int(p, "wid", 0), kind, &e);
+	if (w != NULL && digests != offsets)
 		err_set(&e, ERR_INVALID,
-		    "offset list has wrong length (%zu != %zu)", n, offsets);
-	else if (writer != NULL && writer->busy)
-		err_set(&e, ERR_BAD_STATE,
-		    "%s writer '%s' is still at work on a request before",
-		    kind == ARCHIVE_FIXED ? "fixed" : "dynamic", writer->name);
+		    "offset list has wrong length (%zu != %zu)", offsets,
+		    digests);
 	if (e.code != ERR_OK) {
 		request_reply_err(req, &e);
 		return;
 	}
-	a = xcalloc(1, sizeof(*a) + n * IPC_APPEND_ENTRY_LEN);
-	a->w = writer;
-	a->wid = (uint16_t)params_int(p, "wid", 0);
-	wire_w_init(&w, a->entries, n * IPC_APPEND_ENTRY_LEN);
-	for (i = 0; i < n; i++)
-		if (encode_entry(s, &w, p, i, &a->late) == -1)
-			break;
-	a->total = i;
-	if (a->total == 0) {
-		if (a->late.code != ERR_OK)
-			request_reply_err(req, &a->late);
-		else
-			request_reply_json(req, NULL);
-		free(a);
-		return;
-	}
-	writer->busy = true;
-	c = session_call_new(req, NULL, a);
-	if (writer->stuck)
-		vclient_append(s->v,
-		    &(struct msg_APPEND){.writer = a->wid,
-			.entries = a->entries},
-		    append_asked, c);
-	else
-		append_next(c);
+	writer_queue(w,
+	    session_call_new(req, append_done, append_new(s, w, p, digests)),
+	    append_send);
 }
 
 void
@@ -285,54 +314,72 @@ session_fixed_append(struct request *req)
 
 /* --- close -------------------------------------------------------------- */
 
+struct closing {
+	struct session_writer *w;
+	struct msg_INDEX_CLOSE msg;
+};
+
 static void
 close_done(struct session_call *c, struct vclient_reply *r, const struct err *e)
 {
-	struct session_writer *w = *(struct session_writer **)c->data;
+	struct closing *cl = c->data;
 
 	(void)r;
-	w->busy = false;
+	cl->w->closing = false;
+	reply_null(c, e);
+}
+
+static void
+close_answered(void *arg, struct vclient_reply *r, const struct err *e)
+{
+	struct session_call *c = arg;
+	struct closing *cl = c->data;
+
+	(void)r;
 	/* A failed close keeps the writer, so that finish is refused. */
 	if (e == NULL)
-		w->open = false;
-	reply(c, e);
+		cl->w->open = false;
+	writer_next(cl->w, c, e);
+}
+
+static void
+close_run(struct session_call *c)
+{
+	struct closing *cl = c->data;
+
+	vclient_index_close(c->s->v, &cl->msg, close_answered, c);
 }
 
 static void
 close_index(struct request *req, enum archive_kind kind)
 {
 	const struct params *p = &req->params;
-	const char *csum = params_str(p, "csum", "");
 	struct session *s = session_of(req);
-	struct session_writer *w, **data;
-	struct msg_INDEX_CLOSE m = {
-	    .writer = (uint16_t)params_int(p, "wid", 0),
-	    .count = (uint64_t)params_int(p, "chunk-count", 0),
-	    .size = (uint64_t)params_int(p, "size", 0),
-	};
-	struct digest d;
+	struct session_writer *w;
+	struct closing *cl;
 	struct err e;
 
 	if (session_can_change(s, req) == -1)
 		return;
 	w = session_writer_get(s, params_int(p, "wid", 0), kind, &e);
-	if (w != NULL && w->busy) {
+	if (w != NULL && w->closing) {
 		err_set(&e, ERR_BAD_STATE,
-		    "%s writer '%s' close failed - still at work",
-		    kind == ARCHIVE_FIXED ? "fixed" : "dynamic", w->name);
+		    "%s writer '%s' close failed - already closed",
+		    kind_text(kind), w->name);
 		w = NULL;
 	}
 	if (w == NULL) {
 		request_reply_err(req, &e);
 		return;
 	}
-	digest_from_hex(&d, csum, strlen(csum), NULL);
-	memcpy(m.csum, d.b, sizeof(m.csum));
-	data = xmalloc(sizeof(*data));
-	*data = w;
-	w->busy = true;
-	vclient_index_close(s->v, &m, session_call_done,
-	    session_call_new(req, close_done, data));
+	cl = xcalloc(1, sizeof(*cl));
+	cl->w = w;
+	cl->msg.writer = (uint16_t)params_int(p, "wid", 0);
+	cl->msg.count = (uint64_t)params_int(p, "chunk-count", 0);
+	cl->msg.size = (uint64_t)params_int(p, "size", 0);
+	session_digest(params_str(p, "csum", ""), cl->msg.csum);
+	w->closing = true;
+	writer_queue(w, session_call_new(req, close_done, cl), close_run);
 }
 
 void
@@ -345,47 +392,4 @@ void
 session_fixed_close(struct request *req)
 {
 	close_index(req, ARCHIVE_FIXED);
-}
-
-/* --- finish ------------------------------------------------------------- */
-
-/* FINISH_WAIT comes any number of times before the end. */
-static void
-finish_done(void *arg, struct vclient_reply *r, const struct err *e)
-{
-	struct session_call *c = arg;
-
-	if (e == NULL && r->type == MSG_ID_FINISH_WAIT)
-		return;
-	c->s->finishing = false;
-	c->s->finished = e == NULL;
-	if (c->req != NULL) {
-		c->req->state = NULL;
-		c->req->cancel = NULL;
-	}
-	reply(c, e);
-	free(c);
-}
-
-void
-session_finish(struct request *req)
-{
-	struct session *s = session_of(req);
-	struct msg_FINISH m = {0};
-	struct err e;
-	unsigned int i;
-
-	if (session_can_change(s, req) == -1)
-		return;
-	for (i = 1; i <= s->writers_n; i++) {
-		if (!s->writers[i].open)
-			continue;
-		err_set(&e, ERR_BAD_STATE,
-		    "found open index writer - unable to finish backup");
-		request_reply_err(req, &e);
-		return;
-	}
-	s->finishing = true;
-	vclient_finish(s->v, &m, finish_done,
-	    session_call_new(req, NULL, NULL));
 }

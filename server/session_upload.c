@@ -19,6 +19,7 @@
 
 struct upload {
 	struct credit_claim claim; /* first: on_grant gets it */
+	TAILQ_ENTRY(upload) entry;
 	struct session *s;
 	struct request *req; /* NULL: the client gave up */
 	uint32_t want;       /* announced bytes */
@@ -40,8 +41,11 @@ static void upload_send(struct upload *u);
 static void
 upload_free(struct upload *u)
 {
-	credit_release(&u->s->credit, &u->claim);
+	struct session *s = u->s;
+
+	TAILQ_REMOVE(&s->uploads, u, entry);
 	free(u->early);
+	credit_release(&s->credit, &u->claim);
 	free(u);
 }
 
@@ -56,6 +60,21 @@ upload_fail(struct upload *u, const struct err *e)
 	req->sink = NULL;
 	upload_free(u);
 	request_reply_err(req, e);
+}
+
+void
+session_fail_uploads(struct session *s, const struct err *why)
+{
+	struct upload *u;
+
+	do {
+		TAILQ_FOREACH(u, &s->uploads, entry) {
+			if (!u->sent)
+				break;
+		}
+		if (u != NULL)
+			upload_fail(u, why);
+	} while (u != NULL);
 }
 
 static void
@@ -151,11 +170,20 @@ static const struct request_sink upload_sink = {
 static void
 upload_begin(struct request *req, struct upload *u)
 {
+	struct err e;
+
 	u->s = session_of(req);
 	u->req = req;
 	u->want = (uint32_t)params_int(&req->params, "encoded-size", 0);
 	u->claim.blocks = arena_blocks_for(u->want);
 	u->claim.on_grant = upload_granted;
+	if (!credit_is_possible(&u->s->credit, u->claim.blocks)) {
+		free(u);
+		err_set(&e, ERR_LIMIT, "upload is larger than the arena");
+		request_reply_err(req, &e);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&u->s->uploads, u, entry);
 	req->state = u;
 	req->cancel = upload_cancelled;
 	req->sink = &upload_sink;
@@ -184,10 +212,9 @@ chunk_done(void *arg, struct vclient_reply *r, const struct err *e)
 	(void)r;
 	if (e != NULL)
 		why = *e;
-	/* The validator does not know which kind the client named. */
-	if (e != NULL && e->code == ERR_INVALID &&
-	    session_writer_get(u->s, u->wid, u->kind, NULL) == NULL &&
-	    strstr(e->msg, "not registered") != NULL)
+	/* The validator, which saw no such writer, does not know which kind
+	 * the client named. */
+	if (e != NULL && e->code == ERR_NOT_FOUND)
 		session_writer_get(u->s, u->wid, u->kind, &why);
 	if (e == NULL && register_chunk(u, &why) == -1)
 		e = &why;
@@ -233,7 +260,7 @@ chunk(struct request *req, enum archive_kind kind)
 	u->kind = kind;
 	u->wid = params_int(&req->params, "wid", 0);
 	u->size = (uint32_t)params_int(&req->params, "size", 0);
-	digest_from_hex(&u->digest, hex, strlen(hex), NULL);
+	session_digest(hex, u->digest.b);
 	upload_begin(req, u);
 }
 
@@ -311,25 +338,4 @@ session_blob(struct request *req)
 	u = xcalloc(1, sizeof(*u));
 	u->blob = true;
 	upload_begin(req, u);
-}
-
-/* --- speedtest ---------------------------------------------------------- */
-
-static void
-speedtest_end(struct request *req)
-{
-	request_reply_json(req, NULL);
-}
-
-static const struct request_sink speedtest_sink = {
-    .end = speedtest_end,
-};
-
-void
-session_speedtest(struct request *req)
-{
-	if (session_can_change(session_of(req), req) == -1)
-		return;
-	req->sink = &speedtest_sink;
-	h2_allow_any(req);
 }

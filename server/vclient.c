@@ -241,11 +241,13 @@ vclient_session_close(struct vclient *v, const struct msg_SESSION_CLOSE *m,
     void (*done)(void *arg), void *arg)
 {
 	struct wire_w w;
+	struct err e;
 
 	v->cb = (struct vclient_session_cb){0};
 	v->closed = done;
 	v->closed_arg = arg;
-	vclient_reqs_forget(v);
+	err_set(&e, ERR_ABORTED, "the client is gone");
+	vclient_fail_session_reqs(v, &e);
 	wire_w_init(&w, v->scratch, sizeof(v->scratch));
 	msg_put_SESSION_CLOSE(&w, m);
 	if (v->session == VCLIENT_SESSION_OPEN && wire_w_len(&w) != -1)

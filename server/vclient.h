@@ -93,8 +93,8 @@ struct vclient_session_cb {
 void vclient_session_attach(struct vclient *v,
     const struct vclient_session_cb *cb);
 uint64_t vclient_session_id(const struct vclient *v);
-/* Bytes of requests kept for resending; for back-pressure. */
-size_t vclient_backlog(const struct vclient *v);
+/* Requests without an answer; for back-pressure. */
+size_t vclient_pending(const struct vclient *v);
 
 #define VCLIENT_SESSION_REQUESTS(X)                        \
 	X(FILE_OPEN, file_open)       /* -> FILE_READY */  \
@@ -113,8 +113,9 @@ VCLIENT_SESSION_REQUESTS(X)
 
 /* A line for the task log; dropped if the validator is away. */
 void vclient_session_log(struct vclient *v, const struct msg_SESSION_LOG *m);
-/* The client is gone.  done (from the loop) when the message is out, or
- * cannot get out any more: then the worker may end. */
+/* The client is gone: what is on its way fails (from the loop), then done when
+ * the message is out or cannot get out any more: the worker may end.  done
+ * may be NULL. */
 void vclient_session_close(struct vclient *v, const struct msg_SESSION_CLOSE *m,
     void (*done)(void *arg), void *arg);
 

@@ -69,7 +69,7 @@ struct vclient {
 	struct vclient_reqs reqs;   /* unanswered, in their first order */
 	struct vclient_reqs failed; /* to be told from the loop */
 	uint64_t last_seq;
-	size_t backlog;
+	size_t pending; /* in reqs */
 	unsigned int notes;
 
 	enum vclient_session session;

@@ -30,7 +30,7 @@ req_unlink(struct vclient_req *req)
 	struct vclient *v = req->v;
 
 	TAILQ_REMOVE(&v->reqs, req, entry);
-	v->backlog -= req->len;
+	v->pending--;
 	if (req->scope == VCLIENT_SCOPE_NOTE)
 		v->notes--;
 }
@@ -130,7 +130,7 @@ vclient_request(struct vclient *v, uint16_t type, enum vclient_scope scope,
 	}
 	req->body = xmemdup(body->start, (size_t)len);
 	req->len = (size_t)len;
-	v->backlog += req->len;
+	v->pending++;
 	TAILQ_INSERT_TAIL(&v->reqs, req, entry);
 	if (scope == VCLIENT_SCOPE_NOTE) {
 		v->notes++;
@@ -148,9 +148,9 @@ vclient_cancel(struct vclient_req *req)
 }
 
 size_t
-vclient_backlog(const struct vclient *v)
+vclient_pending(const struct vclient *v)
 {
-	return v->backlog;
+	return v->pending;
 }
 
 void

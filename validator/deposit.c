@@ -95,7 +95,7 @@ deposit_count(struct deposit *d, struct err *e)
 	bool duplicate = d->put.result == CHUNK_PUT_DUPLICATE;
 
 	if (w == NULL || !w->ready || w->closed)
-		return err_set(e, ERR_INVALID, "writer '%u' not registered",
+		return err_set(e, ERR_NOT_FOUND, "writer '%u' not registered",
 		    d->msg.writer);
 	pw = &s->page->writers[w->number - 1];
 	if (w->kind == INDEX_FIXED && d->msg.size < FIXED_INDEX_CHUNK_SIZE &&
