@@ -144,13 +144,14 @@ finish_done(struct session *s)
 
 	finish_set_phase(s, FINISH_DONE);
 	validator_kill_point(s->v, "finish-7");
+	/* The log first: once the record is gone, nobody would end it. */
+	session_log_line(s, "successfully finished backup");
+	session_log_line(s, "backup finished successfully");
+	task_end(&s->task, NULL);
 	if (session_drop_record(s, ERR_OK, "", &e) == -1)
 		log_err_e("finish", &e, "cannot free the locks id=%016" PRIx64,
 		    s->id);
 	validator_kill_point(s->v, "finish-8");
-	session_log_line(s, "successfully finished backup");
-	session_log_line(s, "backup finished successfully");
-	task_end(&s->task, NULL);
 	log_info("session", "finished id=%016" PRIx64 " snapshot=%s/%s", s->id,
 	    s->vs->conf->title, s->snap_text);
 	if (s->peer != NULL && f->asked)

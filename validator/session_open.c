@@ -531,6 +531,7 @@ open_rights(struct peer *p, const struct msg_SESSION_OPEN *m,
 {
 	struct validator *v = peer_validator(p);
 	uint64_t now = io_boottime_ms();
+	struct auth_id who;
 	uint32_t privs;
 
 	if (grant_open(g, v->grant_key, m->grant, m->grant_len,
@@ -539,7 +540,8 @@ open_rights(struct peer *p, const struct msg_SESSION_OPEN *m,
 					       : GRANT_PURPOSE_READER,
 		now, e) == -1)
 		return -1;
-	if (grant_seen_add(v->grants, g, now, e) == -1)
+	if (grant_seen_add(v->grants, g, now, e) == -1 ||
+	    auth_id_parse(&who, g->auth_id, e) == -1)
 		return -1;
 	if (strcmp(g->store, m->store) != 0 || strcmp(g->ns, ns->name) != 0)
 		return err_set(e, ERR_PERM, "grant is for another datastore");

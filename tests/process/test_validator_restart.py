@@ -1,0 +1,211 @@
+"""The validator dies at any point, and no running backup notices more than a
+pause."""
+
+import itertools
+import os
+
+import pytest
+
+from instance import wait_for
+from pbs import CHUNK, blob, fixed_csum, unblob
+from vtools import (backup, chunk, failure, fresh, later, manifest, new_group,
+                    register, task_log, upload_image, wait_gone)
+from vworker import Closed, READER, Worker
+
+__all__ = ['fresh']
+
+KILL_POINTS = [f'finish-{n}' for n in (1, 2, 3, 4, 7, 8)]
+
+
+@pytest.fixture(scope='module')
+def val():
+    yield from fresh_validator()
+
+
+def fresh_validator():
+    import shutil
+    from vtools import make_validator
+    inst = make_validator()
+    yield inst
+    inst.stop()
+    shutil.rmtree(inst.dir, ignore_errors=True)
+
+
+def restart(inst, w, clean=False):
+    """Gone and back; the worker resumes its session."""
+    if clean:
+        inst.end('validator')
+    else:
+        inst.kill_validator()
+    inst.start_validator()
+    w.connect()
+    return w.resume()
+
+
+@pytest.mark.parametrize('clean', [True, False])
+def test_backup_goes_on_after_each_step(val, clean):
+    base = backup(val, new_group(), range(4))
+    snap = later(base)
+    w = Worker(val).open(snap)
+    restart(val, w, clean)
+    register(w, 'a.img.fidx')
+    restart(val, w, clean)
+    w.create('a.img.fidx', 1, 4 * CHUNK)
+    restart(val, w, clean)
+    raw, new = chunk(1000)
+    w.deposit(blob(raw), new, CHUNK)
+    restart(val, w, clean)
+    digests = [chunk(n)[1] for n in (0, 1, 2)] + [new]
+    entries = [(i * CHUNK, *w.known[d], d) for i, d in enumerate(digests)]
+    w.append(1, 0, entries[:2])
+    restart(val, w, clean)
+    assert w.append(1, 0, [])['count'] == 2
+    w.append(1, 2, entries[2:])
+    restart(val, w, clean)
+    w.close_index(1, 4, 4 * CHUNK, fixed_csum(digests))
+    restart(val, w, clean)
+    w.close_index(1, 4, 4 * CHUNK, fixed_csum(digests))
+    w.put_blob('index.json.blob', manifest(snap))
+    restart(val, w, clean)
+    w.finish()
+    stats = val.store().manifest(snap)['unprotected']['chunk_upload_stats']
+    assert stats['count'] == 1
+    restart(val, w, clean)
+    assert w.finish()['_name'] == 'FINISHED', 'its tombstone answers'
+    w.close()
+    assert 'TASK OK' in task_log(Worker(val), w.upid)[-1]
+
+
+def test_unanswered_requests_are_sent_again(val):
+    snap = new_group()
+    w = Worker(val).open(snap)
+    w.create('a.img.fidx', 1, 2 * CHUNK)
+    raw, d = chunk(1)
+    w.deposit(blob(raw), d, CHUNK)
+    raw2, d2 = chunk(2)
+    w.deposit_send(blob(raw2), d2, CHUNK)
+    val.kill_validator()
+    val.start_validator()
+    w.connect()
+    w.resume()
+    for seq, (block, n, digest, number) in list(w.held.items()):
+        again = w.send('DEPOSIT', number=number, writer=1, block=block,
+                       len=len(blob(raw2)), size=CHUNK, digest=digest)
+        w.held[again] = w.held.pop(seq)
+        w.deposit_wait(again)
+    entries = [(0, *w.known[d], d), (CHUNK, *w.known[d2], d2)]
+    w.append(1, 0, entries)
+    w.append(1, 0, entries)
+    w.close_index(1, 2, 2 * CHUNK, fixed_csum([d, d2]))
+    w.put_blob('index.json.blob', manifest(snap))
+    w.finish()
+
+
+@pytest.mark.parametrize('point', KILL_POINTS)
+def test_killed_in_finish(fresh, point):
+    inst = fresh({'debug-kill-at': f'"{point}"'})
+    snap = new_group()
+    w = Worker(inst).open(snap)
+    upload_image(w, 'a.img.fidx', [chunk(n) for n in range(3)])
+    w.put_blob('index.json.blob', manifest(snap))
+    with pytest.raises(Closed):
+        w.finish()
+    assert wait_for(lambda: (inst.reap('validator'),
+                             not inst.is_running('validator'))[1])
+    inst.change_options({'debug-kill-at': ''}, {})
+    inst.start_validator()
+    w.connect()
+    w.resume()
+    assert w.finish()['_name'] == 'FINISHED'
+    assert inst.store().manifest(snap)
+    w.close()
+    Worker(inst).open(later(snap)).close()
+    assert 'TASK OK' in task_log(Worker(inst), w.upid)[-1]
+
+
+def test_finishing_goes_on_without_its_worker(fresh):
+    inst = fresh({'debug-kill-at': '"finish-4"'})
+    snap = new_group()
+    w = Worker(inst).open(snap)
+    w.put_blob('index.json.blob', manifest(snap))
+    with pytest.raises(Closed):
+        w.finish()
+    w.close()
+    wait_for(lambda: (inst.reap('validator'),
+                      not inst.is_running('validator'))[1])
+    inst.change_options({'debug-kill-at': ''}, {})
+    inst.start_validator()
+    assert wait_for(lambda: inst.store().snapshot_path(snap).exists())
+    assert wait_for(lambda: 'TASK OK' in task_log(Worker(inst), w.upid)[-1])
+
+
+def test_who_does_not_come_back_is_reaped(fresh):
+    inst = fresh({'resume-time': '2s'})
+    snap = new_group()
+    w = Worker(inst).open(snap)
+    upload_image(w, 'a.img.fidx', [chunk(1)])
+    inst.kill_validator()
+    w.close()
+    inst.start_validator()
+    f = failure(Worker(inst).open, snap)
+    assert 'another backup is already running' in f.text
+    wait_gone(inst, w)
+    assert wait_for(lambda: 'TASK ERROR' in
+                    task_log(Worker(inst), w.upid)[-1])
+    Worker(inst).open(snap).close()
+    w.connect()
+    assert 'not known any more' in failure(w.resume).text
+
+
+def test_key_is_needed_and_one_worker_only(val):
+    w = Worker(val).open(new_group())
+    thief = Worker(val)
+    thief.session, thief.resume_key = w.session, bytes(32)
+    assert 'not known' in failure(thief.resume).text
+    thief.resume_key = w.resume_key
+    thief.arena_fd = w.arena_fd
+    assert 'has a worker' in failure(thief.resume).text
+    val.kill_validator()
+    val.start_validator()
+    thief.connect()
+    thief.resume_key = os.urandom(32)
+    assert 'not known' in failure(thief.resume).text
+    w.connect()
+    w.resume()
+    w.put_blob('a.blob', blob(b'still ours'))
+    w.close()
+
+
+def test_reader_goes_on(val):
+    snap = backup(val, new_group(), [1, 2])
+    w = Worker(val).open(snap, READER)
+    msg, _ = w.open_file('a.img.fidx')
+    restart(val, w)
+    _, fds = w.ask('CHUNK_OPEN', file=msg['file'], position=0,
+                   digest=chunk(1)[1])
+    with open(fds[0], 'rb') as f:
+        assert unblob(f.read()) == chunk(1)[0]
+    w.close()
+
+
+def test_missing_chunk_is_found_after_a_restart(val):
+    base = backup(val, new_group(), range(20, 24))
+    w = Worker(val).open(later(base))
+    restart(val, w)
+    val.store().remove_chunk(chunk(22)[1])
+    register(w, 'a.img.fidx')
+    assert w.wait_aborted().code == 'MISSING'
+    w.close()
+
+
+def test_aborted_session_tells_why_after_a_restart(val):
+    base = backup(val, new_group(), range(30, 34))
+    val.store().remove_chunk(chunk(32)[1])
+    w = Worker(val).open(later(base))
+    register(w, 'a.img.fidx')
+    why = w.wait_aborted()
+    val.kill_validator()
+    val.start_validator()
+    w.connect()
+    assert failure(w.resume).text == why.text
+    w.close()
