@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <pty.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -75,6 +76,7 @@ ask_on_terminal(int *master, int confirm)
 	cr_assert_neq(pid, -1);
 	if (pid > 0)
 		return pid;
+	signal(SIGINT, SIG_DFL); /* our parent may ignore it */
 	if (prompt_secret("Password", confirm, buf, sizeof(buf), &e) == -1)
 		_exit(2);
 	_exit(strcmp(buf, "secret") == 0 ? 0 : 1);
