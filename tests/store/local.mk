@@ -27,3 +27,23 @@ check_PROGRAMS += tests/store/test_threads
 tests_store_test_threads_SOURCES = tests/store/test_threads.c $(STORE_TEST_FIXTURE)
 tests_store_test_threads_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
 tests_store_test_threads_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_index_writer
+tests_store_test_index_writer_SOURCES = tests/store/test_index_writer.c $(STORE_TEST_FIXTURE)
+tests_store_test_index_writer_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_index_writer_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_layout
+tests_store_test_layout_SOURCES = tests/store/test_layout.c $(STORE_TEST_FIXTURE)
+tests_store_test_layout_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_layout_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_session_dir
+tests_store_test_session_dir_SOURCES = tests/store/test_session_dir.c $(STORE_TEST_FIXTURE)
+tests_store_test_session_dir_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_session_dir_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_session_page
+tests_store_test_session_page_SOURCES = tests/store/test_session_page.c $(STORE_TEST_FIXTURE)
+tests_store_test_session_page_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_session_page_LDADD = $(STORE_TEST_LIBS)

@@ -186,6 +186,24 @@ fail:
 	return -1;
 }
 
+/* A SIGKILL may have come between the two halves of the state, and the count
+ * is the one that tells what was appended. */
+static int
+restore_end(struct index_writer *w, struct err *e)
+{
+	uint8_t entry[DYNAMIC_INDEX_ENTRY_LEN];
+	struct digest d;
+
+	w->state->end = 0;
+	if (w->kind == INDEX_FIXED || w->state->count == 0)
+		return 0;
+	if (io_pread_full(w->fd, entry, sizeof(entry),
+		(off_t)dynamic_index_entry_pos(w->state->count - 1), e) == -1)
+		return err_wrap(e, "index '%s'", w->name);
+	dynamic_index_get_entry(entry, &w->state->end, &d);
+	return 0;
+}
+
 int
 index_writer_reopen(struct index_writer **out,
     const struct index_writer_opts *o, struct err *e)
@@ -200,7 +218,7 @@ index_writer_reopen(struct index_writer **out,
 		w->fd = io_openat(w->dirfd, w->name, O_RDONLY | O_NOFOLLOW, 0,
 		    &why);
 	}
-	if (w->fd == -1) {
+	if (w->fd == -1 || restore_end(w, &why) == -1) {
 		if (e != NULL)
 			*e = why;
 		index_writer_free(&w);

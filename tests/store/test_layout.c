@@ -1,0 +1,266 @@
+/* Making, opening, losing and removing a datastore. */
+#include "config.h"
+
+#include <sys/stat.h>
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/err.h"
+#include "tests/store/fixture.h"
+#include "validator/store/layout.h"
+
+TestSuite(layout, .init = fixture_init, .fini = fixture_fini, .timeout = 120);
+
+static char path[128];
+
+static const char *
+place(const char *name)
+{
+	snprintf(path, sizeof(path), "%s/%s", fx.dir, name);
+	return path;
+}
+
+static mode_t
+mode_of(const char *name)
+{
+	struct stat st;
+	char full[256];
+
+	snprintf(full, sizeof(full), "%s/%s", path, name);
+	cr_assert_eq(lstat(full, &st), 0, "%s", full);
+	return st.st_mode & 07777;
+}
+
+static unsigned int
+entries(const char *dir)
+{
+	struct dirent *d;
+	DIR *list = opendir(dir);
+	unsigned int n = 0;
+
+	cr_assert_not_null(list);
+	while ((d = readdir(list)) != NULL)
+		n += d->d_name[0] != '.';
+	closedir(list);
+	return n;
+}
+
+static unsigned int calls, last_done;
+
+static void
+on_progress(void *ctx, unsigned int done)
+{
+	cr_expect_eq(ctx, &calls);
+	cr_expect_gt(done, last_done);
+	last_done = done;
+	calls++;
+}
+
+Test(layout, makes_all_folders_with_exact_modes)
+{
+	struct store_opts o = {.name = "made", .state_fd = fx.state_fd};
+	struct store *s;
+	struct stat st;
+	struct err e = {0};
+
+	umask(077);
+	o.path = place("made");
+	cr_assert_eq(store_create(path, (uid_t)-1, (gid_t)-1, on_progress,
+			 &calls, &e),
+	    0, "%s", e.msg);
+	cr_expect_gt(calls, 10);
+	cr_expect_eq(last_done, STORE_PREFIXES);
+	cr_expect_eq(mode_of(""), 0755);
+	cr_expect_eq(mode_of(".chunks"), 0750);
+	cr_expect_eq(mode_of(".chunks/0000"), 0750);
+	cr_expect_eq(mode_of(".chunks/ffff"), 0750);
+	cr_expect_eq(mode_of(".lock"), 0644);
+	cr_expect_eq(entries(place("made/.chunks")), STORE_PREFIXES);
+
+	place("made");
+	cr_expect_eq(store_create(path, (uid_t)-1, (gid_t)-1, NULL, NULL, &e),
+	    -1);
+	cr_expect_eq(e.code, ERR_EXISTS);
+	cr_assert_eq(store_open(&s, &o, &e), 0, "%s", e.msg);
+	cr_expect_eq(mode_of(".holdfast"), 0700);
+	cr_expect_eq(mode_of(".holdfast/sessions"), 0700);
+	store_close(&s, true);
+	cr_assert_eq(store_destroy(path, &e), 0, "%s", e.msg);
+	cr_expect_neq(stat(path, &st), 0);
+}
+
+Test(layout, refuses_a_folder_that_is_not_empty)
+{
+	struct err e = {0};
+	int fd;
+
+	cr_assert_eq(mkdir(place("full"), 0755), 0);
+	fd = open(place("full/file"), O_WRONLY | O_CREAT, 0600);
+	close(fd);
+	place("full");
+	cr_expect_eq(store_create(path, (uid_t)-1, (gid_t)-1, NULL, NULL, &e),
+	    -1);
+	cr_expect_eq(e.code, ERR_EXISTS);
+	cr_expect_not_null(strstr(e.msg, "\"file\""));
+	cr_expect_eq(store_create("relative", (uid_t)-1, (gid_t)-1, NULL, NULL,
+			 &e),
+	    -1);
+	cr_expect_eq(e.code, ERR_INVALID);
+	cr_expect_eq(store_create(place("no/parent"), (uid_t)-1, (gid_t)-1,
+			 NULL, NULL, &e),
+	    -1);
+	cr_expect_eq(e.code, ERR_NOT_FOUND);
+}
+
+Test(layout, opens_only_a_datastore)
+{
+	struct store_opts o = {.name = "none", .state_fd = fx.state_fd};
+	struct store *s;
+	struct err e = {0};
+
+	cr_assert_eq(mkdir(place("empty"), 0755), 0);
+	o.path = path;
+	cr_expect_eq(store_open(&s, &o, &e), -1);
+	cr_expect_null(s);
+	cr_expect_not_null(strstr(e.msg, "is not a datastore"));
+	/* .chunks may not lead elsewhere. */
+	cr_assert_eq(symlink(fx.path, place("empty/.chunks")), 0);
+	o.path = place("empty");
+	cr_expect_eq(store_open(&s, &o, &e), -1);
+	o.path = place("nowhere");
+	cr_expect_eq(store_open(&s, &o, &e), -1);
+}
+
+Test(layout, is_locked_against_a_second_validator)
+{
+	struct store_opts o = {.name = "test",
+	    .path = fx.path,
+	    .state_fd = fx.state_fd};
+	struct store *s;
+	struct err e = {0};
+
+	cr_expect_eq(store_open(&s, &o, &e), -1);
+	cr_expect_eq(e.code, ERR_LOCKED);
+	fixture_reopen(true, false);
+}
+
+/* As the original server locks it (datastore-format 6.1). */
+static int
+posix_lock(short type)
+{
+	struct flock fl = {.l_type = type, .l_whence = SEEK_SET};
+	char lock[128];
+	int fd;
+
+	snprintf(lock, sizeof(lock), "%s/.lock", fx.path);
+	fd = open(lock, O_RDWR);
+	return fd != -1 && fcntl(fd, F_SETLK, &fl) == 0 ? 0 : -1;
+}
+
+Test(layout, keeps_the_original_server_out)
+{
+	int status;
+	pid_t pid = fork();
+
+	cr_assert_neq(pid, -1);
+	if (pid == 0)
+		_exit(posix_lock(F_RDLCK) == -1 && posix_lock(F_WRLCK) == -1
+			? 0
+			: 1);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_expect_eq(status, 0);
+}
+
+Test(layout, stays_out_while_the_original_server_runs)
+{
+	struct store_opts o = {.name = "test",
+	    .path = fx.path,
+	    .state_fd = fx.state_fd};
+	int ready[2], stop[2], status;
+	struct err e = {0};
+	char c = 0;
+	pid_t pid;
+
+	cr_assert_eq(pipe(ready), 0);
+	cr_assert_eq(pipe(stop), 0);
+	store_close(&fx.store, true);
+	pid = fork();
+	cr_assert_neq(pid, -1);
+	if (pid == 0) {
+		close(stop[1]);
+		c = posix_lock(F_RDLCK) == 0 ? 'y' : 'n';
+		if (write(ready[1], &c, 1) == 1 && read(stop[0], &c, 1) == 0)
+			_exit(0);
+		_exit(1);
+	}
+	cr_assert_eq(read(ready[0], &c, 1), 1);
+	cr_assert_eq(c, 'y');
+	cr_expect_eq(store_open(&fx.store, &o, &e), -1);
+	cr_expect_eq(e.code, ERR_LOCKED);
+	close(stop[1]);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_expect_eq(status, 0);
+	cr_expect_eq(store_open(&fx.store, &o, &e), 0, "%s", e.msg);
+}
+
+Test(layout, notices_that_it_is_not_mounted)
+{
+	struct err e = {0};
+	char away[100];
+
+	cr_expect_eq(store_check_mounted(fx.store, &e), 0);
+	snprintf(away, sizeof(away), "%s-away", fx.path);
+	cr_assert_eq(rename(fx.path, away), 0);
+	cr_expect_eq(store_check_mounted(fx.store, &e), -1);
+	cr_expect_eq(e.code, ERR_IO);
+	cr_assert_eq(mkdir(fx.path, 0755), 0);
+	cr_expect_eq(store_check_mounted(fx.store, &e), -1);
+	cr_expect_eq(e.code, ERR_IO);
+}
+
+Test(layout, knows_its_usage)
+{
+	struct store_usage u;
+
+	cr_assert_eq(store_get_usage(fx.store, &u, NULL), 0);
+	cr_expect_gt(u.total, 0);
+	cr_expect_geq(u.total, u.used);
+	cr_expect_geq(u.total, u.avail);
+}
+
+Test(layout, one_sync_serves_all_that_wait)
+{
+	uint64_t a = store_sync_ticket(fx.store), b;
+
+	b = store_sync_ticket(fx.store);
+	cr_expect_lt(a, b);
+	cr_assert_eq(store_sync_wait(fx.store, b, NULL), 0);
+	/* Both tickets were taken before it began. */
+	cr_expect_gt(fx.store->sync_served, b);
+	cr_assert_eq(store_sync_wait(fx.store, a, NULL), 0);
+	cr_expect_eq(fx.store->sync_served, b + 1);
+	cr_assert_eq(store_sync(fx.store, NULL), 0);
+	cr_expect_eq(fx.store->sync_served, b + 2);
+}
+
+Test(layout, destroys_only_what_is_its_own)
+{
+	struct err e = {0};
+	struct stat st;
+
+	fixture_make_snapshot("a/b", "vm/100/2022-05-02T08:11:33Z", "u@pbs");
+	fixture_write("foreign", "x", 1);
+	store_close(&fx.store, true);
+	cr_expect_eq(store_destroy(fx.path, &e), -1);
+	cr_expect_eq(e.code, ERR_EXISTS);
+	cr_assert_eq(unlink(place("store/foreign")), 0);
+	cr_expect_eq(store_destroy(fx.path, &e), 0, "%s", e.msg);
+	cr_expect_neq(stat(fx.path, &st), 0);
+	cr_expect_eq(store_destroy(fx.path, &e), -1);
+}
