@@ -409,8 +409,9 @@ class Instance:
         for auth_id, role in ((USER, 'DatastoreAdmin'),
                               (USER2, 'DatastoreBackup'),
                               (f'{USER}!{TOKEN}', 'DatastoreBackup')):
-            self.admin('acl', 'update', '/datastore', role,
-                       '--auth-id', auth_id)
+            for name in s['datastores']:
+                self.admin('acl', 'update', f'/datastore/{name}', role,
+                           '--auth-id', auth_id)
 
     def stop(self):
         self.end('server')
