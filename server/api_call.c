@@ -142,7 +142,11 @@ api_on_answer(void *arg, struct vclient_reply *r, const struct err *e)
 	((struct api_running *)req->state)->call_req = NULL;
 	if (r == NULL) {
 		api_running_free(req);
-		request_reply_err(req, e);
+		/* 404 would say that the call itself does not exist here. */
+		if (err_http_status(e->code) == 404)
+			request_reply_text(req, 400, e->msg);
+		else
+			request_reply_err(req, e);
 		return;
 	}
 	if (r->type == MSG_ID_CALL_RECORDS) {

@@ -51,19 +51,15 @@ api_stores(struct request *req)
 static struct json *
 status(struct request *req, const struct api_answer *a, struct err *e)
 {
-	struct json *data = json_new_object();
-	struct json *counts;
+	struct json *data = params_bool(&req->params, "verbose", 0)
+	    ? render_status(a->recs, a->recs_len, e)
+	    : json_new_object();
 
+	if (data == NULL)
+		return NULL;
 	json_set_u64(data, "total", a->n0);
 	json_set_u64(data, "used", a->n1);
 	json_set_u64(data, "avail", a->n2);
-	if (!params_bool(&req->params, "verbose", 0))
-		return data;
-	counts = render_counts(a->recs, a->recs_len, e);
-	if (counts == NULL)
-		json_free(&data);
-	else
-		json_set(data, "counts", counts);
 	return data;
 }
 
@@ -80,14 +76,8 @@ api_status(struct request *req)
 static struct json *
 gc_status(struct request *req, const struct api_answer *a, struct err *e)
 {
-	struct json *data;
-
 	(void)req;
-	if (a->recs_len == 0)
-		return json_new_object();
-	data = json_parse((const char *)a->recs, a->recs_len,
-	    JSON_DEPTH_DEFAULT, e);
-	return data;
+	return render_gc_status((const char *)a->recs, a->recs_len, e);
 }
 
 void

@@ -87,34 +87,87 @@ render_stores(const uint8_t *recs, size_t len, struct err *e)
 	    : render_damaged(list, e);
 }
 
+/* What clients expect of the last collection, also before the first. */
+struct json *
+render_gc_status(const char *text, size_t len, struct err *e)
+{
+	static const char *const members[] = {"index-file-count",
+	    "index-data-bytes", "disk-bytes", "disk-chunks", "removed-bytes",
+	    "removed-chunks", "pending-bytes", "pending-chunks", "removed-bad",
+	    "still-bad"};
+	struct json *o = json_new_object();
+	size_t i;
+
+	if (len > 0) {
+		json_free(&o);
+		o = json_parse(text, len, JSON_DEPTH_DEFAULT, e);
+		if (o != NULL && json_type(o) != JSON_OBJECT)
+			return render_damaged(o, e);
+	}
+	for (i = 0; o != NULL && i < sizeof(members) / sizeof(members[0]);
+	     i++) {
+		if (json_get(o, members[i]) == NULL)
+			json_set_u64(o, members[i], 0);
+	}
+	return o;
+}
+
+struct store_status {
+	struct json *counts;
+	struct json *gc; /* NULL: not seen yet */
+};
+
 static int
-add_count(void *arg, enum record_kind kind, struct wire_r *body)
+add_count(struct store_status *s, struct wire_r *body)
 {
 	struct rec_COUNT c;
 	struct json *o;
 
-	if (kind != RECORD_COUNT || rec_get_COUNT(body, &c) == -1 ||
-	    c.type >= BACKUP_TYPE_COUNT)
+	if (rec_get_COUNT(body, &c) == -1 || c.type >= BACKUP_TYPE_COUNT)
 		return -1;
+	if (c.groups == 0)
+		return 0;
 	o = json_new_object();
 	json_set_u64(o, "groups", c.groups);
 	json_set_u64(o, "snapshots", c.snapshots);
-	json_set(arg, render_type(c.type), o);
+	json_set(s->counts, render_type(c.type), o);
 	return 0;
 }
 
-struct json *
-render_counts(const uint8_t *recs, size_t len, struct err *e)
+static int
+add_status_record(void *arg, enum record_kind kind, struct wire_r *body)
 {
-	struct json *counts = json_new_object();
+	struct store_status *s = arg;
+	struct rec_LINE line;
+
+	if (kind == RECORD_COUNT)
+		return add_count(s, body);
+	if (kind != RECORD_LINE || s->gc != NULL ||
+	    rec_get_LINE(body, &line) == -1)
+		return -1;
+	s->gc = render_gc_status((const char *)line.text, line.text_len, NULL);
+	return s->gc != NULL ? 0 : -1;
+}
+
+struct json *
+render_status(const uint8_t *recs, size_t len, struct err *e)
+{
+	struct store_status s = {json_new_object(), NULL};
+	struct json *o = json_new_object();
 	unsigned int type;
 
 	for (type = 0; type < BACKUP_TYPE_COUNT; type++)
-		json_set_null(counts, render_type((uint8_t)type));
-	json_set_null(counts, "other");
-	return render_each(recs, len, add_count, counts) == 0
-	    ? counts
-	    : render_damaged(counts, e);
+		json_set_null(s.counts, render_type((uint8_t)type));
+	json_set_null(s.counts, "other");
+	json_set(o, "counts", s.counts);
+	if (render_each(recs, len, add_status_record, &s) == -1) {
+		json_free(&s.gc);
+		return render_damaged(o, e);
+	}
+	if (s.gc == NULL) /* a caller without rights on the store itself */
+		s.gc = render_gc_status("", 0, e);
+	json_set(o, "gc-status", s.gc);
+	return o;
 }
 
 static int

@@ -16,7 +16,10 @@ struct params;
  * records.
  */
 struct json *render_stores(const uint8_t *recs, size_t len, struct err *e);
-struct json *render_counts(const uint8_t *recs, size_t len, struct err *e);
+/* Of a store's status: {"counts": ..., "gc-status": ...}. */
+struct json *render_status(const uint8_t *recs, size_t len, struct err *e);
+/* From the JSON that a collection left; len 0: none ran yet. */
+struct json *render_gc_status(const char *text, size_t len, struct err *e);
 struct json *render_namespaces(const uint8_t *recs, size_t len, struct err *e);
 struct json *render_groups(const uint8_t *recs, size_t len, struct err *e);
 struct json *render_snapshots(const uint8_t *recs, size_t len, struct err *e);

@@ -21,7 +21,7 @@
 #include "validator/store/record_file.h"
 #include "validator/validator.h"
 
-#define GC_STATUS_MAX 65536u
+#define GC_STATUS_MAX 16384u /* a LINE record holds it */
 #define NS_GROUPS_MAX 100000u
 
 /* --- STORE_LIST (wire-protocol 3.1) --- */
@@ -66,6 +66,38 @@ store_status_rights(struct call *c, struct err *e)
 	return err_set(e, ERR_PERM, "permission check failed");
 }
 
+/* What the last collection left, as it stands in the store; none: "". */
+static int
+gc_status_read(struct call *c, char **data, size_t *len, struct err *e)
+{
+	if (io_read_file(c->vs->store->root_fd, ".gc-status", GC_STATUS_MAX,
+		data, len, e) == 0)
+		return 0;
+	if (e->code != ERR_NOT_FOUND)
+		return -1;
+	*data = xstrdup("");
+	*len = 0;
+	return 0;
+}
+
+/* Counts by type, and the last collection as a LINE. */
+static int
+store_status_details(struct call *c, struct err *e)
+{
+	struct rec_LINE line = {0};
+	char *data;
+	size_t len;
+
+	if (listing_counts(c->vs->store, c->records, e) == -1 ||
+	    gc_status_read(c, &data, &len, e) == -1)
+		return -1;
+	line.text = (const uint8_t *)data;
+	line.text_len = (uint32_t)len;
+	record_file_put_LINE(c->records, &line);
+	free(data);
+	return 0;
+}
+
 static int
 store_status(struct call *c, struct err *e)
 {
@@ -82,7 +114,7 @@ store_status(struct call *c, struct err *e)
 	c->n[2] = u.avail;
 	if ((c->m.flags & 1) == 0)
 		return 0;
-	return listing_counts(c->vs->store, c->records, e);
+	return store_status_details(c, e);
 }
 
 static void
@@ -287,13 +319,8 @@ gc_status(struct call *c, struct err *e)
 	char *data;
 	size_t len;
 
-	if (io_read_file(c->vs->store->root_fd, ".gc-status", GC_STATUS_MAX,
-		&data, &len, e) == -1) {
-		if (e->code != ERR_NOT_FOUND)
-			return -1;
-		data = xstrdup("");
-		len = 0;
-	}
+	if (gc_status_read(c, &data, &len, e) == -1)
+		return -1;
 	c->raw_fd = io_memfd_data("gc-status", data, len, e);
 	c->raw_size = len;
 	free(data);

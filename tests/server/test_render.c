@@ -69,15 +69,36 @@ Test(render, stores)
 	    "\"store\":\"s2\"}]");
 }
 
-Test(render, counts_of_all_types)
+#define GC_ZEROS                                                           \
+	"\"disk-bytes\":0,\"disk-chunks\":0,\"index-data-bytes\":0,"       \
+	"\"index-file-count\":0,\"pending-bytes\":0,\"pending-chunks\":0," \
+	"\"removed-bad\":0,\"removed-bytes\":0,\"removed-chunks\":0,"
+
+Test(render, status_with_counts_and_collection)
 {
-	struct rec_COUNT c = {.type = BACKUP_VM, .groups = 2, .snapshots = 5};
+	struct rec_COUNT vm = {.type = BACKUP_VM, .groups = 2, .snapshots = 5};
+	struct rec_COUNT ct = {.type = BACKUP_CT};
+	struct rec_LINE gc = {.text = (const uint8_t *)"{\"still-bad\":3}"};
 	struct err e = {0};
 
-	rec_put_COUNT(&w, &c);
-	expect_json(render_counts(recs, recs_len(), &e),
-	    "{\"ct\":null,\"host\":null,\"other\":null,"
-	    "\"vm\":{\"groups\":2,\"snapshots\":5}}");
+	gc.text_len = 15;
+	rec_put_COUNT(&w, &vm);
+	rec_put_COUNT(&w, &ct);
+	rec_put_LINE(&w, &gc);
+	expect_json(render_status(recs, recs_len(), &e),
+	    "{\"counts\":{\"ct\":null,\"host\":null,\"other\":null,"
+	    "\"vm\":{\"groups\":2,\"snapshots\":5}},"
+	    "\"gc-status\":{" GC_ZEROS "\"still-bad\":3}}");
+	expect_json(render_gc_status("", 0, &e),
+	    "{" GC_ZEROS "\"still-bad\":0}");
+}
+
+Test(render, a_broken_collection_status_is_refused)
+{
+	struct err e = {0};
+
+	cr_expect_null(render_gc_status("[]", 2, &e));
+	cr_expect_null(render_gc_status("{", 1, &e));
 }
 
 Test(render, groups_with_files)
