@@ -304,6 +304,9 @@ manifest_open(struct store_job *job)
 	s->finish->manifest_fd =
 	    snap_file_open(s->dir_fd, MANIFEST_NAME, &size, &r->err);
 	if (s->finish->manifest_fd == -1) {
+		/* A file that the client forgot is no wrong path (404). */
+		if (r->err.code == ERR_NO_FILE)
+			r->err.code = ERR_NOT_FOUND;
 		err_wrap(&r->err, "unable to update manifest blob - %s",
 		    MANIFEST_NAME);
 		return;
