@@ -287,6 +287,24 @@ lmdb_del(struct lmdb_txn *t, unsigned int db, const void *key, size_t key_len,
 	return rc == 0 ? 1 : spoil(t, rc, "delete", e);
 }
 
+int
+lmdb_db_size(struct lmdb_txn *t, unsigned int db, size_t *size_out,
+    struct err *e)
+{
+	MDB_stat st;
+	int rc;
+
+	if (refuse_if_bad(t, e) == -1)
+		return -1;
+	rc = mdb_stat(t->txn, db, &st);
+	if (rc != 0)
+		return spoil(t, rc, "stat", e);
+	*size_out =
+	    (st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages) *
+	    st.ms_psize;
+	return 0;
+}
+
 static int
 has_prefix(const MDB_val *k, const void *prefix, size_t len)
 {

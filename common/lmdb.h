@@ -55,6 +55,10 @@ int lmdb_insert(struct lmdb_txn *t, unsigned int db, const void *key,
 int lmdb_del(struct lmdb_txn *t, unsigned int db, const void *key,
     size_t key_len, struct err *e);
 
+/* Bytes of the map that the database holds, without what is free. */
+int lmdb_db_size(struct lmdb_txn *t, unsigned int db, size_t *size_out,
+    struct err *e);
+
 /*
  * Calls fn for every key that starts with prefix (len 0: all), in order,
  * until it returns non-zero.  -1 if fn returned negative (e is fn's to fill)

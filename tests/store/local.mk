@@ -1,6 +1,7 @@
 # tests of store
 STORE_TEST_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
-STORE_TEST_LIBS = $(STORE_LIBS) $(FORMAT_LIBS) $(COMMON_LIBS) $(TEST_LIBS)
+STORE_TEST_LIBS = $(STORE_LIBS) $(FORMAT_LIBS) $(COMMON_LIBS) $(LMDB_LIBS) \
+	$(TEST_LIBS)
 STORE_TEST_FIXTURE = tests/store/fixture.c tests/store/fixture.h
 
 check_PROGRAMS += tests/store/test_bitmap
@@ -47,3 +48,13 @@ check_PROGRAMS += tests/store/test_session_page
 tests_store_test_session_page_SOURCES = tests/store/test_session_page.c $(STORE_TEST_FIXTURE)
 tests_store_test_session_page_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
 tests_store_test_session_page_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_lockdb
+tests_store_test_lockdb_SOURCES = tests/store/test_lockdb.c $(STORE_TEST_FIXTURE)
+tests_store_test_lockdb_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_lockdb_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_verified
+tests_store_test_verified_SOURCES = tests/store/test_verified.c $(STORE_TEST_FIXTURE)
+tests_store_test_verified_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_verified_LDADD = $(STORE_TEST_LIBS)

@@ -39,11 +39,13 @@
 struct lockdb {
 	struct lmdb *env;
 	unsigned int tables[LOCKDB_TABLE_COUNT];
+	size_t map_size;
 };
 
 struct lockdb_txn {
 	struct lockdb *db;
 	struct lmdb_txn *txn;
+	struct err full; /* of lockdb_check_room() */
 };
 
 void
@@ -76,6 +78,42 @@ unsigned int
 lockdb_table(const struct lockdb_txn *t, enum lockdb_table table)
 {
 	return t->db->tables[table];
+}
+
+static size_t
+used(struct lockdb_txn *t)
+{
+	size_t sum = 0, size;
+	int i;
+
+	/* An error spoils the transaction, which is found at the commit. */
+	for (i = 0; i < LOCKDB_TABLE_COUNT; i++)
+		if (lmdb_db_size(t->txn, t->db->tables[i], &size, NULL) == 0)
+			sum += size;
+	return sum;
+}
+
+int
+lockdb_check_room(struct lockdb_txn *t, enum lockdb_table table,
+    const void *key, size_t key_len, struct err *e)
+{
+	const void *old;
+	size_t len;
+
+	if (used(t) <= t->db->map_size / 2 ||
+	    lmdb_get(t->txn, t->db->tables[table], key, key_len, &old, &len,
+		NULL) == 1)
+		return 0;
+	err_set(&t->full, ERR_NOSPACE, "lock database is full");
+	if (e != NULL)
+		*e = t->full;
+	return -1;
+}
+
+bool
+lockdb_has_room_for_tombstone(struct lockdb_txn *t)
+{
+	return used(t) <= t->db->map_size / 4 * 3;
 }
 
 /* --- opening ------------------------------------------------------------ */
@@ -179,6 +217,7 @@ lockdb_open(struct lockdb **out, const char *dir, size_t map_size,
 	*out = NULL;
 	if (map_size == 0)
 		map_size = LOCKDB_MAP_SIZE;
+	db->map_size = map_size;
 	if (reserve_files(dir, map_size, e) == -1 ||
 	    lmdb_open(&db->env, dir, map_size, LOCKDB_TABLE_COUNT,
 		LMDB_F_NOSYNC, 0600, e) == -1 ||
@@ -236,10 +275,16 @@ int
 lockdb_commit(struct lockdb_txn **tp, struct err *e)
 {
 	struct lockdb_txn *t = *tp;
-	int rv;
+	int rv = -1;
 
 	*tp = NULL;
-	rv = lmdb_commit(&t->txn, e);
+	if (t->full.code != ERR_OK) {
+		if (e != NULL)
+			*e = t->full;
+		lmdb_abort(&t->txn);
+	} else {
+		rv = lmdb_commit(&t->txn, e);
+	}
 	free(t);
 	return rv == 0 ? 0 : err_wrap(e, "lock database");
 }
@@ -402,6 +447,8 @@ lockdb_lock(struct lockdb_txn *t, enum lock_kind kind,
 		return err_set(e, ERR_LOCKED, "locked by %s (%016" PRIx64 ")",
 		    other.what, other.holder);
 	}
+	if (lockdb_check_room(t, LOCKDB_LOCKS, key, sizeof(key), e) == -1)
+		return -1;
 	mine.since = io_realtime_s();
 	mine.time = is_snapshot(kind) ? target->time : 0;
 	mine.group = *target->group;

@@ -18,8 +18,10 @@ struct lockdb_txn;
  * It outlives the validator, not a reboot: records of another boot are
  * dropped when it is opened.  Only the validator's loop uses it; calls take
  * microseconds (a runtime folder is in memory).  Its file is allocated whole
- * when made, so a full file system cannot stop it; a transaction that fails
- * changes nothing and can be tried again.
+ * when made, so a full file system cannot stop it.  It takes new records up to
+ * half of its size (ERR_NOSPACE then), so that ending sessions and freeing
+ * locks never fails for want of room; a transaction that fails changes
+ * nothing and can be tried again.
  *
  * Taking a lock never waits: a conflict is ERR_LOCKED, names the holder, and
  * does not spoil the transaction.
@@ -155,7 +157,7 @@ struct lockdb_tombstone {
 };
 
 /* The end of a session, all in the caller's transaction: its locks, record
- * and files go, the tombstone (may be NULL) stays. */
+ * and files go, the tombstone (may be NULL) stays, if there is room. */
 int lockdb_session_end(struct lockdb_txn *t, uint64_t id,
     const struct lockdb_tombstone *tomb, struct err *e);
 /* 1, 0 (none or expired), -1. */

@@ -44,6 +44,8 @@ lockdb_session_put(struct lockdb_txn *t, const struct lockdb_session *s,
 	struct wire_w w;
 
 	lockdb_put_be(key, s->id, sizeof(key));
+	if (lockdb_check_room(t, LOCKDB_SESSIONS, key, sizeof(key), e) == -1)
+		return -1;
 	wire_w_init(&w, val, sizeof(val));
 	wire_w_u16(&w, LOCKDB_SESSION_VERSION);
 	wire_w_bytes(&w, s->resume_hash, sizeof(s->resume_hash));
@@ -176,6 +178,8 @@ lockdb_file_put(struct lockdb_txn *t, uint64_t session,
 	lockdb_put_be(key, session, LOCKDB_ID_LEN);
 	key[LOCKDB_ID_LEN] = (uint8_t)f->kind;
 	lockdb_put_be(key + LOCKDB_ID_LEN + 1, f->number, 4);
+	if (lockdb_check_room(t, LOCKDB_FILES, key, sizeof(key), e) == -1)
+		return -1;
 	wire_w_init(&w, val, sizeof(val));
 	wire_w_u8(&w, FILE_VERSION);
 	wire_w_u32(&w, f->archive);
@@ -285,7 +289,10 @@ lockdb_session_end(struct lockdb_txn *t, uint64_t id,
 	if (lockdb_unlock_all(t, id, e) == -1 ||
 	    lockdb_session_del(t, id, e) == -1)
 		return -1;
-	return tomb != NULL ? tombstone_put(t, tomb, e) : 0;
+	/* Ending the session matters more than being able to tell of it. */
+	if (tomb == NULL || !lockdb_has_room_for_tombstone(t))
+		return 0;
+	return tombstone_put(t, tomb, e);
 }
 
 int
