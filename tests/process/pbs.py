@@ -373,6 +373,9 @@ class Session:
                 self.lost = str(error)
 
     def feed(self, data):
+        # python3-h2 takes a new frame size only from the call after the
+        # one that brought the acknowledgement; both may be in one read.
+        self.h2.max_inbound_frame_size = 4 * MIB
         for event in self.h2.receive_data(data):
             self.on_event(event)
         self.flush()
