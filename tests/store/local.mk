@@ -58,3 +58,18 @@ check_PROGRAMS += tests/store/test_verified
 tests_store_test_verified_SOURCES = tests/store/test_verified.c $(STORE_TEST_FIXTURE)
 tests_store_test_verified_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
 tests_store_test_verified_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_group
+tests_store_test_group_SOURCES = tests/store/test_group.c $(STORE_TEST_FIXTURE)
+tests_store_test_group_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_group_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_snapshot
+tests_store_test_snapshot_SOURCES = tests/store/test_snapshot.c $(STORE_TEST_FIXTURE)
+tests_store_test_snapshot_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_snapshot_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_namespace
+tests_store_test_namespace_SOURCES = tests/store/test_namespace.c $(STORE_TEST_FIXTURE)
+tests_store_test_namespace_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_namespace_LDADD = $(STORE_TEST_LIBS)

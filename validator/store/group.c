@@ -88,8 +88,10 @@ owner_write(struct store *s, int group_fd, const char *owner,
 {
 	char line[AUTH_ID_MAX + 2];
 	int n = snprintf(line, sizeof(line), "%s\n", owner);
+	struct auth_id id;
 
-	if (store_check_writable(s, e) == -1 ||
+	if (auth_id_parse(&id, owner, e) == -1 ||
+	    store_check_writable(s, e) == -1 ||
 	    io_write_file_atomic(group_fd, OWNER_NAME, line, (size_t)n,
 		STORE_FILE_MODE, flags, e) == -1)
 		return -1;
