@@ -1,0 +1,260 @@
+"""holdfast-server and its workers: limits, restarts, reload, draining."""
+
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import time
+
+import pytest
+
+import pbs
+from instance import wait_for
+
+TIMEOUT = 60
+
+
+def children(pid, program):
+    """The running children of a process that execute this program."""
+    found = []
+    for path in pathlib.Path('/proc').glob('[0-9]*/stat'):
+        try:
+            fields = path.read_text().rpartition(')')[2].split()
+            name = (path.parent / 'cmdline').read_bytes().split(b'\0')[0]
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] not in 'ZX' and \
+                os.path.basename(name) == program.encode():
+            found.append(int(path.parent.name))
+    return sorted(found)
+
+
+def workers(inst):
+    return children(inst.pid('server'), 'holdfast-worker')
+
+
+def auth(inst):
+    return children(inst.pid('server'), 'holdfast-auth')
+
+
+def ping(inst):
+    conn = inst.connect()
+    try:
+        return conn.get('ping')['pong']
+    finally:
+        conn.close()
+
+
+def refused(inst):
+    """Whether the server closes a new connection before the handshake."""
+    try:
+        inst.connect().close()
+        return False
+    except (ssl.SSLError, OSError):
+        return True
+
+
+def logged(inst, text):
+    return wait_for(lambda: text in
+                    (inst.log / 'server.log').read_text(), TIMEOUT)
+
+
+def status(pid):
+    lines = pathlib.Path(f'/proc/{pid}/status').read_text().splitlines()
+    return dict(line.split(':\t', 1) for line in lines if ':\t' in line)
+
+
+def plain(inst, request):
+    with socket.create_connection(('127.0.0.1', inst.port), TIMEOUT) as s:
+        s.sendall(request)
+        answer = b''
+        while True:
+            data = s.recv(4096)
+            if not data:
+                return answer.decode()
+            answer += data
+
+
+# ---- connections
+
+def test_plain_http_is_redirected(instance):
+    answer = plain(instance, b'GET /api2/json/ping HTTP/1.1\r\n'
+                             b'Host: pbs.example:8007\r\n\r\n')
+    assert answer.startswith('HTTP/1.1 301 ')
+    assert 'location: https://pbs.example:8007/api2/json/ping\r\n' in answer
+
+
+def test_each_connection_has_a_process_of_its_own(instance):
+    before = workers(instance)
+    conns = [instance.connect() for _ in range(3)]
+    for conn in conns:
+        assert conn.get('ping') == {'pong': True}
+    assert wait_for(lambda: len(workers(instance)) >= len(before) + 3)
+    for conn in conns:
+        conn.close()
+    assert wait_for(lambda: len(workers(instance)) <= len(before) + 1)
+
+
+def test_a_killed_worker_hurts_nobody_else(instance):
+    spare = workers(instance)
+    one = instance.connect()
+    assert one.get('ping') == {'pong': True}
+    two = instance.connect()
+    assert two.get('ping') == {'pong': True}
+    # The oldest spare worker was taken first.
+    os.kill(spare[0], signal.SIGKILL)
+    with pytest.raises((pbs.ConnectionLost, OSError)):
+        while True:
+            one.get('ping')
+    assert two.get('ping') == {'pong': True}
+    assert ping(instance)
+
+
+def test_workers_are_sealed(instance):
+    for pid in workers(instance) + auth(instance) + [instance.pid('server')]:
+        assert status(pid)['NoNewPrivs'] == '1'
+        assert status(pid)['Seccomp'] == '2'
+    if os.getuid() != 0:
+        return
+    for pid in workers(instance):
+        assert int(status(pid)['CapEff'], 16) == 0
+        assert int(status(pid)['Uid'].split()[0]) != 0
+        root = pathlib.Path(f'/proc/{pid}/root')
+        assert {p.name for p in root.iterdir()} == \
+            {'auth.sock', 'validator.sock'}
+
+
+# ---- limits
+
+def test_limit_of_an_address(fresh_instance):
+    inst = fresh_instance(
+        server_options={'max-connections-per-address': 3})
+    conns = [inst.connect() for _ in range(3)]
+    assert refused(inst)
+    assert conns[0].get('ping') == {'pong': True}
+    conns[0].close()
+    assert wait_for(lambda: not refused(inst), TIMEOUT)
+
+
+def test_limit_of_all(fresh_instance):
+    inst = fresh_instance(server_options={'max-workers': 2})
+    conns = [inst.connect() for _ in range(2)]
+    assert refused(inst)
+    assert logged(inst, 'max-workers')
+    conns[1].close()
+    assert wait_for(lambda: not refused(inst), TIMEOUT)
+
+
+def test_silent_clients_are_cut_off(fresh_instance):
+    inst = fresh_instance(server_options={'handshake-timeout': '"300ms"'})
+    with socket.create_connection(('127.0.0.1', inst.port), TIMEOUT) as s:
+        assert s.recv(1) == b''
+    assert logged(inst, 'no TLS handshake in time')
+
+
+# ---- restarts of siblings
+
+def test_auth_dies_and_comes_back(fresh_instance, snapshot, image):
+    inst = fresh_instance()
+    session = inst.backup(snapshot())
+    idle = inst.login()
+    old, = auth(inst)
+    os.kill(old, signal.SIGKILL)
+    # New connections wait for their signature, old ones log in again.
+    assert ping(inst)
+    assert idle.get('version')['version']
+    assert auth(inst) != [old]
+    session.backup_images({'a.img.fidx': image(2)})
+    session.close()
+    inst.login()
+
+
+def test_validator_away_is_503_and_nothing_else(fresh_instance):
+    inst = fresh_instance()
+    conn = inst.login()
+    inst.kill_validator()
+    answer = conn.request('GET', 'admin/datastore')
+    assert answer.status == 503
+    assert conn.get('version')['version']
+    inst.start_validator()
+    assert [s['store'] for s in conn.get('admin/datastore')] == \
+        inst.state['datastores']
+
+
+# ---- reload
+
+def test_reload(fresh_instance):
+    inst = fresh_instance()
+    conn = inst.connect()
+    old = set(workers(inst))
+    inst.state['server_options']['max-connections-per-address'] = 2
+    inst.write_confs()
+    inst.kill('server', signal.SIGHUP)
+    assert logged(inst, 'configuration read again')
+    assert conn.get('ping') == {'pong': True}
+    # All but the busy one are new.
+    assert wait_for(lambda: len(old & set(workers(inst))) == 1, TIMEOUT)
+    assert wait_for(lambda: ping(inst), TIMEOUT)
+    more = inst.connect()
+    assert refused(inst)
+    more.close()
+
+
+def test_a_broken_configuration_is_not_taken(fresh_instance):
+    inst = fresh_instance()
+    path = inst.etc / 'server.conf'
+    good = path.read_text()
+    path.write_text(good + 'no-such-option = 1\n')
+    inst.kill('server', signal.SIGHUP)
+    assert logged(inst, 'keeping the old configuration')
+    path.write_text(good)
+    assert ping(inst)
+
+
+# ---- the end
+
+def ended(inst):
+    def gone():
+        inst.reap('server')
+        return not inst.is_running('server')
+    return wait_for(gone, TIMEOUT)
+
+
+def test_sessions_go_on_while_the_server_drains(fresh_instance, snapshot,
+                                                image):
+    inst = fresh_instance()
+    session = inst.backup(snapshot())
+    idle = inst.connect()
+    assert idle.get('ping') == {'pong': True}
+    inst.kill('server', signal.SIGTERM)
+    assert logged(inst, 'stopping when sessions have ended')
+    with pytest.raises((pbs.ConnectionLost, OSError)):
+        while True:
+            idle.get('ping')
+    assert wait_for(lambda: refused(inst), TIMEOUT)
+    session.backup_images({'a.img.fidx': image(3)})
+    assert inst.is_running('server')
+    session.close()
+    assert ended(inst)
+
+
+def test_a_second_signal_ends_it_at_once(fresh_instance, snapshot):
+    inst = fresh_instance()
+    session = inst.backup(snapshot())
+    inst.kill('server', signal.SIGTERM)
+    assert logged(inst, 'stopping when sessions have ended')
+    time.sleep(0.2)
+    assert inst.is_running('server')
+    inst.kill('server', signal.SIGTERM)
+    assert ended(inst)
+    session.close()
+
+
+def test_the_drain_has_an_end(fresh_instance, snapshot):
+    inst = fresh_instance(server_options={'drain-timeout': '"500ms"'})
+    session = inst.backup(snapshot())
+    inst.kill('server', signal.SIGTERM)
+    assert ended(inst)
+    assert 'not drained in time' in (inst.log / 'server.log').read_text()
+    session.close()
