@@ -112,3 +112,8 @@ check_PROGRAMS += tests/common/test_wire
 tests_common_test_wire_SOURCES = tests/common/test_wire.c
 tests_common_test_wire_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_common_test_wire_LDADD = $(COMMON_TEST_LIBS)
+
+check_PROGRAMS += tests/common/test_records
+tests_common_test_records_SOURCES = tests/common/test_records.c
+tests_common_test_records_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_records_LDADD = $(COMMON_TEST_LIBS)

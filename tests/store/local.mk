@@ -73,3 +73,13 @@ check_PROGRAMS += tests/store/test_namespace
 tests_store_test_namespace_SOURCES = tests/store/test_namespace.c $(STORE_TEST_FIXTURE)
 tests_store_test_namespace_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
 tests_store_test_namespace_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_reuse_scan
+tests_store_test_reuse_scan_SOURCES = tests/store/test_reuse_scan.c $(STORE_TEST_FIXTURE)
+tests_store_test_reuse_scan_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_reuse_scan_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_listing
+tests_store_test_listing_SOURCES = tests/store/test_listing.c $(STORE_TEST_FIXTURE)
+tests_store_test_listing_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_listing_LDADD = $(STORE_TEST_LIBS)
