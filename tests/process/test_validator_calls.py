@@ -63,7 +63,7 @@ def test_store_status(val):
     assert failure(w.call, 'STORE_STATUS', privs=0).code == 'PERM'
     backup(val, new_group(), [1])
     msg = w.call('STORE_STATUS', flags=1)
-    assert {k for k, _ in records(msg)} == {'COUNT'}
+    assert {k for k, _ in records(msg)} == {'COUNT', 'LINE'}
 
 
 def test_nothing_leaks_without_rights(val):
