@@ -51,7 +51,6 @@ struct worker {
 	struct tls_conn *conn;
 	struct http1 *http;
 	struct session_http *session;
-	int drain;
 };
 
 /* --- towards the master -------------------------------------------------- */
@@ -147,8 +146,6 @@ worker_on_ready(void *arg)
 	w->http = http1_new(w->conn, &cfg);
 	w->conn = NULL;
 	worker_set_state(w, WORKER_STATE_HTTP);
-	if (w->drain)
-		http1_drain(w->http);
 }
 
 static const struct tls_events worker_tls_events = {
@@ -186,8 +183,8 @@ wrk_on_conn(void *ctx, struct ipc_msg *m)
 static void
 worker_drain(struct worker *w)
 {
-	w->drain = 1;
-	if (w->state == 0)
+	/* Who has not said anything yet can say it to our successor. */
+	if (w->state == 0 || w->state == WORKER_STATE_HANDSHAKE)
 		worker_end(w);
 	else if (w->http != NULL)
 		http1_drain(w->http);
