@@ -43,3 +43,4 @@ tests_server_test_tls_LDADD = tests/server/libtlspeer.a $(SERVER_TEST_LIBS)
 tests_server_test_aclient_SOURCES = tests/server/test_aclient.c
 tests_server_test_aclient_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_server_test_aclient_LDADD = $(SERVER_TEST_LIBS)
+include tests/server/session.mk
