@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <termios.h>
@@ -25,16 +26,21 @@ note_signal(int signo)
 	caught = signo;
 }
 
-/* One line, byte by byte, so that nothing behind it is taken. */
+/* One line, byte by byte, so that nothing behind it is taken.  Signals come
+ * in while it waits only, under that mask (NULL: as they are), so that none
+ * is lost between a look at "caught" and the read. */
 static int
-read_line(int fd, char *buf, size_t size, struct err *e)
+read_line(int fd, const sigset_t *mask, char *buf, size_t size, struct err *e)
 {
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 	size_t len = 0;
 	ssize_t n;
 	char c;
 
 	for (;;) {
-		n = read(fd, &c, 1);
+		n = ppoll(&p, 1, NULL, mask);
+		if (n != -1)
+			n = read(fd, &c, 1);
 		if (n == -1 && errno == EINTR && caught == 0)
 			continue;
 		if (n == -1)
@@ -65,23 +71,30 @@ static const int held_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 #define HELD_COUNT (sizeof(held_signals) / sizeof(held_signals[0]))
 
 static void
-hold_signals(struct sigaction old[HELD_COUNT])
+hold_signals(struct sigaction old[HELD_COUNT], sigset_t *old_mask)
 {
 	struct sigaction sa = {.sa_handler = note_signal};
+	sigset_t held;
 	size_t i;
 
 	caught = 0;
+	sigemptyset(&held);
+	for (i = 0; i < HELD_COUNT; i++)
+		sigaddset(&held, held_signals[i]);
+	sigprocmask(SIG_BLOCK, &held, old_mask);
 	for (i = 0; i < HELD_COUNT; i++)
 		sigaction(held_signals[i], &sa, &old[i]);
 }
 
 static void
-release_signals(const struct sigaction old[HELD_COUNT])
+release_signals(const struct sigaction old[HELD_COUNT],
+    const sigset_t *old_mask)
 {
 	size_t i;
 
 	for (i = 0; i < HELD_COUNT; i++)
 		sigaction(held_signals[i], &old[i], NULL);
+	sigprocmask(SIG_SETMASK, old_mask, NULL);
 	if (caught != 0)
 		raise(caught);
 }
@@ -92,21 +105,22 @@ read_hidden(int tty, const char *question, char *buf, size_t size,
 {
 	struct sigaction signals[HELD_COUNT];
 	struct termios old, quiet;
+	sigset_t mask;
 	int rv;
 
 	if (tcgetattr(tty, &old) == -1)
 		return err_errno(e, errno, "cannot set up the terminal");
 	quiet = old;
 	quiet.c_lflag &= ~(tcflag_t)ECHO;
-	hold_signals(signals);
+	hold_signals(signals, &mask);
 	/* The question comes last: what is typed before it is thrown away. */
 	tcsetattr(tty, TCSAFLUSH, &quiet);
 	say(tty, question);
 	say(tty, ": ");
-	rv = read_line(tty, buf, size, e);
+	rv = read_line(tty, &mask, buf, size, e);
 	tcsetattr(tty, TCSAFLUSH, &old);
 	say(tty, "\n");
-	release_signals(signals);
+	release_signals(signals, &mask);
 	return rv;
 }
 
@@ -134,7 +148,7 @@ prompt_secret(const char *question, int confirm, char *buf, size_t size,
 	int tty, rv;
 
 	if (!isatty(STDIN_FILENO)) {
-		rv = read_line(STDIN_FILENO, buf, size, e);
+		rv = read_line(STDIN_FILENO, NULL, buf, size, e);
 		return rv == -1 ? err_wrap(e, "%s", question) : 0;
 	}
 	tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
