@@ -177,7 +177,7 @@ prompt_yes(const char *question)
 
 	say(STDERR_FILENO, question);
 	say(STDERR_FILENO, " [y/N]: ");
-	if (read_line(STDIN_FILENO, answer, sizeof(answer), NULL) == -1)
+	if (read_line(STDIN_FILENO, NULL, answer, sizeof(answer), NULL) == -1)
 		return 0;
 	return strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 ||
 	    strcmp(answer, "yes") == 0;
