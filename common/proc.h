@@ -17,8 +17,10 @@ struct event_base;
  * closed.  0 is /dev/null, 1 and 2 are the parent's stderr.
  *
  *             worker            auth               hasher   checker  job
- *   3 STATUS  status pipe, write end: one struct proc_status a change
- *   4 DEAD    read end of a pipe whose write end only the parent holds
+ *   3 STATUS  status pipe, write end: one struct proc_status a change; not
+ *             for workers, who say WRK_READY
+ *   4 DEAD    read end of a pipe whose write end only the parent holds; not
+ *             for workers, to whom MAIN shows it
  *   5 MAIN    seqpacket, the   listening socket   seqpacket socket to the
  *             master passes    for workers        parent, peer's messages
  *             its connection

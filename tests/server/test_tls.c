@@ -87,18 +87,24 @@ static const struct tls_events events = {
 };
 
 static void
-side_init(struct side *s, const char *type, int version, unsigned int ms)
+side_start(struct side *s, const char *type, int version, unsigned int ms)
 {
 	struct err e = {0};
 	int fd;
 
-	memset(s, 0, sizeof(*s));
 	signal(SIGPIPE, SIG_IGN);
 	s->base = event_base_new();
 	tls_test_init(&s->test, type);
 	s->peer = tls_peer_new(s->base, version, &fd);
 	s->conn = tls_conn_new(s->base, s->test.ctx, fd, ms, &events, s, &e);
 	cr_assert_not_null(s->conn, "%s", e.msg);
+}
+
+static void
+side_init(struct side *s, const char *type, int version, unsigned int ms)
+{
+	memset(s, 0, sizeof(*s));
+	side_start(s, type, version, ms);
 }
 
 static void
@@ -149,13 +155,40 @@ ParameterizedTest(struct key_case *row, tls, keys)
 
 Test(tls, warm_up_needs_no_signature)
 {
-	struct tls_test t;
+	struct tls_test t = {0};
 	struct err e = {0};
 
 	tls_test_init(&t, "EC");
 	cr_expect_eq(tls_ctx_warm_up(&e), 0, "%s", e.msg);
 	cr_expect_eq(t.signatures, 0);
 	tls_test_fini(&t);
+}
+
+Test(tls, clients_without_the_certificate_are_refused)
+{
+	struct side s;
+
+	memset(&s, 0, sizeof(s));
+	s.test.client_ca = 1;
+	side_start(&s, "EC", 13, 20000);
+	tls_peer_handshake(s.peer); /* the client learns of it later */
+	cr_assert(tls_peer_wait_flag(s.peer, &s.closed));
+	cr_expect_eq(s.why.code, ERR_CRYPTO);
+	cr_expect_not(s.ready);
+	side_fini(&s);
+}
+
+Test(tls, clients_with_the_certificate_are_served)
+{
+	struct side s;
+
+	memset(&s, 0, sizeof(s));
+	s.test.client_ca = 1;
+	side_start(&s, "EC", 13, 20000);
+	tls_peer_use_cert(s.peer);
+	cr_assert_eq(tls_peer_handshake(s.peer), 0);
+	cr_expect(tls_peer_wait_flag(s.peer, &s.ready));
+	side_fini(&s);
 }
 
 Test(tls, refused_signature_ends_the_connection)

@@ -20,6 +20,7 @@
 #define PEER_WAIT_MS 20000
 
 static EVP_PKEY *test_key;
+static X509 *test_cert;
 static struct signer *test_signer;
 
 struct tls_peer {
@@ -95,7 +96,8 @@ tls_test_init(struct tls_test *t, const char *type)
 	char *pem;
 	long len;
 
-	memset(t, 0, sizeof(*t));
+	t->signatures = 0;
+	t->refuse = 0;
 	test_key = strcmp(type, "EC") == 0 ? EVP_EC_gen("P-256")
 	    : strcmp(type, "RSA") == 0     ? EVP_RSA_gen(2048)
 				       : EVP_PKEY_Q_keygen(NULL, NULL, type);
@@ -108,10 +110,11 @@ tls_test_init(struct tls_test *t, const char *type)
 	len = BIO_get_mem_data(bio, &pem);
 	test_signer = signer_new(test_sign, t, &e);
 	cr_assert_not_null(test_signer, "%s", e.msg);
-	t->ctx = tls_ctx_new(pem, (size_t)len, NULL, 0, test_signer, &e);
+	t->ctx = tls_ctx_new(pem, (size_t)len, pem,
+	    t->client_ca ? (size_t)len : 0, test_signer, &e);
 	cr_assert_not_null(t->ctx, "%s", e.msg);
 	BIO_free(bio);
-	X509_free(cert);
+	test_cert = cert;
 }
 
 void
@@ -120,6 +123,7 @@ tls_test_fini(struct tls_test *t)
 	tls_ctx_free(t->ctx);
 	signer_free(test_signer);
 	EVP_PKEY_free(test_key);
+	X509_free(test_cert);
 }
 
 struct tls_peer *
@@ -154,6 +158,13 @@ tls_peer_free(struct tls_peer *p)
 	close(p->fd);
 	free(p->text);
 	free(p);
+}
+
+void
+tls_peer_use_cert(struct tls_peer *p)
+{
+	cr_assert_eq(SSL_use_certificate(p->ssl, test_cert), 1);
+	cr_assert_eq(SSL_use_PrivateKey(p->ssl, test_key), 1);
 }
 
 static void

@@ -14,6 +14,7 @@ struct tls_ctx;
 struct tls_peer;
 
 struct tls_test {
+	int client_ca; /* set before: clients need the server's own cert */
 	struct tls_ctx *ctx;
 	unsigned int signatures; /* that the handshakes asked for */
 	uint16_t scheme;         /* of the last one */
@@ -29,6 +30,8 @@ void tls_test_fini(struct tls_test *t);
 struct tls_peer *tls_peer_new(struct event_base *base, int max_version,
     int *server_fd_out);
 void tls_peer_free(struct tls_peer *p);
+/* Before the handshake: shows that certificate. */
+void tls_peer_use_cert(struct tls_peer *p);
 /* Turns the loop until the handshake is done: 0, or -1 if it failed. */
 int tls_peer_handshake(struct tls_peer *p);
 /* Sends all of it, turning the loop. */
