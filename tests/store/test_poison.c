@@ -91,7 +91,6 @@ Test(poison, a_failed_sync_refuses_writes_until_cleared)
 	cr_expect_eq(e.code, ERR_POISONED);
 	cr_expect_eq(store_check_writable(fx.store, &e), -1);
 
-	store_close(&fx.store, false);
 	fixture_reopen(false, false);
 	cr_expect(info().poisoned);
 	cr_expect_gt(strlen(info().reason), 0);

@@ -90,12 +90,10 @@ owner_write(struct store *s, int group_fd, const char *owner,
 	int n = snprintf(line, sizeof(line), "%s\n", owner);
 	struct auth_id id;
 
-	if (auth_id_parse(&id, owner, e) == -1 ||
-	    store_check_writable(s, e) == -1 ||
-	    io_write_file_atomic(group_fd, OWNER_NAME, line, (size_t)n,
-		STORE_FILE_MODE, flags, e) == -1)
+	if (auth_id_parse(&id, owner, e) == -1)
 		return -1;
-	return store_fsync(s, group_fd, "group folder", e);
+	return store_write_file(s, group_fd, OWNER_NAME, line, (size_t)n,
+	    IO_F_FSYNC | flags, e);
 }
 
 /* Whoever owned them lost the group's owner file: that must not make them
@@ -215,15 +213,10 @@ group_notes_set(struct store *s, const struct backup_ns *ns,
 
 	if (len > NOTES_FILE_MAX)
 		return err_set(e, ERR_LIMIT, "notes are too long");
-	if (store_check_writable(s, e) == -1)
-		return -1;
 	fd = group_dir_open(s, ns, g, e);
 	if (fd == -1)
 		return -1;
-	rv = io_write_file_atomic(fd, NOTES_NAME, text, len, STORE_FILE_MODE, 0,
-	    e);
-	if (rv == 0)
-		rv = store_fsync(s, fd, "group folder", e);
+	rv = store_write_file(s, fd, NOTES_NAME, text, len, IO_F_FSYNC, e);
 	io_close(&fd);
 	return rv;
 }

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/err.h"
@@ -27,6 +28,8 @@
 
 #define SPACE_CHECK_MS 1000
 #define PROGRESS_STEP 256u
+#define LOCK_TRIES 10
+#define LOCK_PAUSE_NS 50000000
 
 /* --- creating ----------------------------------------------------------- */
 
@@ -170,18 +173,25 @@ out:
 static int
 take_lock(struct store *s, struct err *e)
 {
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
 	struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int tries;
 
 	s->lock_fd = io_openat(s->root_fd, ".lock",
 	    O_RDWR | O_CREAT | O_NOFOLLOW, STORE_FILE_MODE, e);
 	if (s->lock_fd == -1)
 		return -1;
-	if (fcntl(s->lock_fd, F_OFD_SETLK, &fl) == 0)
-		return 0;
-	if (errno == EAGAIN || errno == EACCES)
-		return err_set(e, ERR_LOCKED,
-		    "datastore \"%s\" is in use by another program", s->name);
-	return err_errno(e, errno, "lock datastore \"%s\"", s->name);
+	/* A child of a validator that was killed may hold it until its exec. */
+	for (tries = 0; tries < LOCK_TRIES; tries++) {
+		if (fcntl(s->lock_fd, F_OFD_SETLK, &fl) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			return err_errno(e, errno, "lock datastore \"%s\"",
+			    s->name);
+		nanosleep(&pause, NULL);
+	}
+	return err_set(e, ERR_LOCKED,
+	    "datastore \"%s\" is in use by another program", s->name);
 }
 
 static int

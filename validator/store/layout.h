@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/format/names.h"
@@ -118,5 +119,9 @@ int store_sync(struct store *s, struct err *e);
 int store_check_writable(struct store *s, struct err *e);
 /* fsync of a folder or file of the store, with the same consequence. */
 int store_fsync(struct store *s, int fd, const char *what, struct err *e);
+/* io_write_file_atomic() with the mode of files in a store and its flags; an
+ * input/output error while syncing has the same consequence. */
+int store_write_file(struct store *s, int dirfd, const char *name,
+    const void *data, size_t len, unsigned int flags, struct err *e);
 
 #endif

@@ -228,23 +228,16 @@ int
 snap_file_write(struct store *s, int snap_fd, const char *name,
     const void *data, size_t len, bool durable, struct err *e)
 {
-	/* The sync is ours, not io.c's, so that a failure poisons. */
-	if (store_check_writable(s, e) == -1 ||
-	    io_write_file_atomic(snap_fd, name, data, len, STORE_FILE_MODE, 0,
-		e) == -1)
-		return -1;
-	return durable ? store_sync(s, e) : 0;
+	return store_write_file(s, snap_fd, name, data, len,
+	    durable ? IO_F_FSYNC : 0, e);
 }
 
 int
 snap_file_add(struct store *s, int snap_fd, const char *name, const void *data,
     size_t len, struct err *e)
 {
-	if (store_check_writable(s, e) == -1 ||
-	    io_write_file_atomic(snap_fd, name, data, len, STORE_FILE_MODE,
-		IO_F_NOREPLACE, e) == -1)
-		return -1;
-	return store_sync(s, e);
+	return store_write_file(s, snap_fd, name, data, len,
+	    IO_F_FSYNC | IO_F_NOREPLACE, e);
 }
 
 int

@@ -81,3 +81,21 @@ store_fsync(struct store *s, int fd, const char *what, struct err *e)
 		return poison(s, &why, e);
 	return 0;
 }
+
+int
+store_write_file(struct store *s, int dirfd, const char *name, const void *data,
+    size_t len, unsigned int flags, struct err *e)
+{
+	struct err why = {0};
+
+	if (store_state_check(s->state, e) == -1)
+		return -1;
+	if (io_write_file_atomic(dirfd, name, data, len, STORE_FILE_MODE, flags,
+		&why) == 0)
+		return 0;
+	if ((flags & IO_F_FSYNC) && why.code == ERR_IO)
+		return poison(s, &why, e);
+	if (e != NULL)
+		*e = why;
+	return -1;
+}
