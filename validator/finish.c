@@ -465,7 +465,8 @@ finish_cancel(struct session *s)
 	}
 	f->cancelled = true;
 	event_del(f->timer);
-	reuse_unjoin(s->reuse);
+	if (f->phase == FINISH_WAIT)
+		reuse_unjoin(s->reuse);
 	return false;
 }
 

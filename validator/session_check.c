@@ -27,6 +27,8 @@
 #include "validator/task.h"
 #include "validator/validator.h"
 
+#define CHECK_HELD_US 50000
+
 /* --- suspects: chunks that may not be whole after a power cut --- */
 
 struct suspect {
@@ -230,7 +232,7 @@ check_scan(void *ctx, uint32_t file)
 {
 	struct session *s = ctx;
 	struct session_file *f = s->files[file];
-	struct timeval now = {0, 0};
+	struct timeval now = {0, 0}, later = {0, CHECK_HELD_US};
 	struct reuse_scan_opts o = {
 	    .store = s->vs->store,
 	    .flow = &s->stat,
@@ -244,6 +246,10 @@ check_scan(void *ctx, uint32_t file)
 
 	if (f->scanning)
 		return; /* a suspect turned out bad meanwhile */
+	if (validator_check_is_held(s->v)) {
+		event_add(s->check_held, &later);
+		return;
+	}
 	if (f->scan != NULL)
 		reuse_scan_free(&f->scan);
 	if (reuse_scan_start(&f->scan, &o, &s->check_err) == -1) {
@@ -252,6 +258,20 @@ check_scan(void *ctx, uint32_t file)
 	}
 	f->scanning = true;
 	session_hold(s);
+}
+
+/* Starts what was held back. */
+static void
+check_held(evutil_socket_t fd, short what, void *ctx)
+{
+	struct session *s = ctx;
+	uint32_t i;
+
+	(void)fd;
+	(void)what;
+	for (i = 0; i < s->nfiles && session_is_open(s); i++)
+		if (reuse_has_file(s->reuse, i) && s->files[i]->scan == NULL)
+			check_scan(s, i);
 }
 
 /* A scan that could not start: told outside of the state machine's call. */
@@ -369,7 +389,8 @@ session_check_init(struct session *s)
 	s->reuse = reuse_new(&cb, (enum on_missing)s->vs->conf->on_missing,
 	    s->base_recent);
 	s->check_failed = evtimer_new(s->v->base, check_failed, s);
-	if (s->check_failed == NULL)
+	s->check_held = evtimer_new(s->v->base, check_held, s);
+	if (s->check_failed == NULL || s->check_held == NULL)
 		fatal("session", "no event");
 }
 
@@ -408,6 +429,8 @@ session_check_stop(struct session *s)
 			reuse_scan_cancel(s->files[i]->scan);
 	if (s->check_failed != NULL)
 		event_del(s->check_failed);
+	if (s->check_held != NULL)
+		event_del(s->check_held);
 }
 
 void
@@ -421,4 +444,7 @@ session_check_free(struct session *s)
 	if (s->check_failed != NULL)
 		event_free(s->check_failed);
 	s->check_failed = NULL;
+	if (s->check_held != NULL)
+		event_free(s->check_held);
+	s->check_held = NULL;
 }

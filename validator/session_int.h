@@ -128,6 +128,7 @@ struct session {
 	unsigned int deposits_busy;
 	struct reuse *reuse;
 	struct event *check_failed; /* a scan that did not start */
+	struct event *check_held;   /* scans that tests hold back */
 	struct err check_err;
 	bool check_missing; /* something is missing: known after a restart */
 	bool suspect_busy;
