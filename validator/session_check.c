@@ -215,8 +215,10 @@ scan_done(void *ctx, struct reuse_scan *scan)
 			reuse_failed(s->reuse, &why);
 		} else {
 			session_log_line(s,
-			    "%" PRIu64 " reused chunks checked in '%s'",
-			    f->view.count, f->name);
+			    "%" PRIu64 " reused chunks checked in '%s' in "
+			    "%" PRIu64 " ms",
+			    f->view.count, f->name,
+			    io_monotonic_ms() - f->scan_started_ms);
 			reuse_progress(s->reuse);
 		}
 		if (session_is_open(s))
@@ -257,6 +259,7 @@ check_scan(void *ctx, uint32_t file)
 		return;
 	}
 	f->scanning = true;
+	f->scan_started_ms = io_monotonic_ms();
 	session_hold(s);
 }
 

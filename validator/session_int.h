@@ -61,6 +61,7 @@ struct session_file {
 	struct bitmap referenced;
 	struct reuse_scan *scan; /* the last one; kept for its suspects */
 	bool scanning;
+	uint64_t scan_started_ms;
 };
 
 struct session_writer {
