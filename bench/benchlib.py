@@ -7,6 +7,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -34,6 +35,10 @@ def arguments(description, **options):
         p.add_argument(f'--{name}', type=type(default), default=default,
                        help=text)
     return p.parse_args()
+
+
+# Ended from outside, a benchmark still stops its server.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 class Bench:

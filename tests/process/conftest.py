@@ -9,6 +9,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,9 @@ sys.path.insert(0, os.path.dirname(__file__))
 import instance as instance_module  # noqa: E402
 import pbs  # noqa: E402
 import store as store_module  # noqa: E402
+
+# Ended from outside, a run still stops its instances.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 # Snapshots of one test never collide: each gets a later time.
 TIMES = itertools.count(1700000000)
@@ -101,7 +105,11 @@ class TestInstance(instance_module.Instance):
 
 def start(**options):
     inst = TestInstance(make_folder())
-    inst.start(**options)
+    try:
+        inst.start(**options)
+    except BaseException:
+        shutil.rmtree(inst.dir, ignore_errors=True)
+        raise
     return inst
 
 
