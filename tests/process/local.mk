@@ -15,6 +15,7 @@ EXTRA_DIST += \
 	tests/process/test_validator.py \
 	tests/process/test_validator_calls.py \
 	tests/process/test_validator_check.py \
+	tests/process/test_validator_control.py \
 	tests/process/test_validator_restart.py \
 	tests/process/vtools.py \
 	tests/process/vworker.py
