@@ -294,6 +294,7 @@ call_lock(struct call *c, enum lock_kind kind, const struct backup_ns *ns,
 	};
 	bool group = kind == LOCK_GROUP || kind == LOCK_GROUP_TREE;
 	char name[SNAPSHOT_STR_MAX + 1], what[LOCKDB_WHAT_MAX];
+	struct lock_info other = {0};
 	struct lockdb_txn *t;
 
 	if (c->holder == 0)
@@ -301,7 +302,7 @@ call_lock(struct call *c, enum lock_kind kind, const struct backup_ns *ns,
 	snprintf(what, sizeof(what), "call by %s", c->grant.auth_id);
 	if (lockdb_begin(c->v->locks, true, &t, e) == -1)
 		return -1;
-	if (lockdb_lock(t, kind, &target, c->holder, what, NULL, e) == 0)
+	if (lockdb_lock(t, kind, &target, c->holder, what, &other, e) == 0)
 		return lockdb_commit(&t, e);
 	lockdb_abort(&t);
 	if (e->code != ERR_LOCKED)
@@ -311,8 +312,10 @@ call_lock(struct call *c, enum lock_kind kind, const struct backup_ns *ns,
 	else
 		snapshot_to_str(snap, name);
 	return err_set(e, ERR_LOCKED,
-	    "unable to acquire lock on %s directory \"%s\" - %s",
-	    group ? "backup group" : "snapshot", name, text);
+	    "unable to acquire lock on %s directory \"%s\" - %s (%s, session "
+	    "%016" PRIx64 ")",
+	    group ? "backup group" : "snapshot", name, text, other.what,
+	    other.holder);
 }
 
 /* --- the message --- */
