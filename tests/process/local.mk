@@ -3,6 +3,8 @@ EXTRA_DIST += \
 	tests/process/authipc.py \
 	tests/process/conftest.py \
 	tests/process/fake_server.py \
+	tests/process/faults.c \
+	tests/process/faults.py \
 	tests/process/instance.py \
 	tests/process/pbs.py \
 	tests/process/pytest.ini \
@@ -11,6 +13,7 @@ EXTRA_DIST += \
 	tests/process/test_client.py \
 	tests/process/test_client_alone.py \
 	tests/process/test_quickstart.py \
+	tests/process/test_reuse.py \
 	tests/process/test_server.py \
 	tests/process/test_validator.py \
 	tests/process/test_validator_calls.py \
