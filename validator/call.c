@@ -22,6 +22,7 @@
 #include "common/str.h"
 #include "common/format/auth_id.h"
 #include "validator/peer.h"
+#include "validator/session.h"
 #include "validator/store/group.h"
 #include "validator/store/record_file.h"
 #include "validator/validator.h"
@@ -150,8 +151,7 @@ call_end(struct call *c)
 	call_unlock(c);
 	c->holder = 0;
 	if (c->rv == -1 && c->err.code == ERR_POISONED && c->vs != NULL)
-		log_err_e("call", &c->err, "store refuses writes store=%s",
-		    c->vs->conf->title);
+		sessions_store_poisoned(c->v->sessions, c->vs, &c->err);
 	if (c->peer != NULL && c->rv == -1)
 		peer_send_fail(c->peer, 0, c->seq, &c->err);
 	else if (c->peer != NULL)

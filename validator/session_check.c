@@ -22,6 +22,7 @@
 #include "validator/manifest_edit.h"
 #include "validator/reuse.h"
 #include "validator/store/chunk_store.h"
+#include "validator/store/layout.h"
 #include "validator/store/reuse_scan.h"
 #include "validator/store/verified.h"
 #include "validator/task.h"
@@ -314,7 +315,7 @@ forget_run(struct store_job *job)
 	struct session *s = r->s;
 	struct backup_snapshot base = {s->snap.group, s->base_time};
 
-	r->rv = verified_del(s->v->verified, s->vs->conf->title, &s->ns, &base,
+	r->rv = verified_del(s->v->verified, s->vs->store->name, &s->ns, &base,
 	    &r->err);
 }
 
