@@ -2,10 +2,12 @@
 chunks, the processor time of the server, and tables."""
 
 import argparse
+import collections
 import os
 import pathlib
 import pwd
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -33,6 +35,10 @@ def arguments(description, **options):
         p.add_argument(f'--{name}', type=type(default), default=default,
                        help=text)
     return p.parse_args()
+
+
+# Ended from outside, a benchmark still stops its server.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 class Bench:
@@ -77,18 +83,23 @@ class Bench:
 
     # ---- processor time
 
-    def cpu_seconds(self):
-        """Of all processes of the server so far, ended ones too."""
+    def cpu_by_program(self):
+        """Seconds of all processes of the server so far, ended ones too, by
+        program."""
         groups = {p['pid'] for p in self.inst.state['processes'].values()}
-        total = 0
+        total = collections.Counter()
         for stat in pathlib.Path('/proc').glob('[0-9]*/stat'):
             try:
-                fields = stat.read_text().rpartition(')')[2].split()
+                name, _, rest = stat.read_text().rpartition(')')
             except OSError:
                 continue
-            if int(fields[2]) in groups:
-                total += sum(int(f) for f in fields[11:15])
-        return total / TICKS
+            fields = rest.split()
+            if int(fields[2]) not in groups:
+                continue
+            name = name.partition('(')[2]
+            total[name] += sum(map(int, fields[11:13])) / TICKS
+            total['ended'] += sum(map(int, fields[13:15])) / TICKS
+        return total
 
     # ---- stores
 

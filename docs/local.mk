@@ -1,2 +1,2 @@
 # docs/: for operators and developers.
-EXTRA_DIST += docs/accounts.md docs/architecture.md
+EXTRA_DIST += docs/accounts.md docs/architecture.md docs/performance.md

@@ -17,12 +17,9 @@ endif
 include tests/fuzz/local.mk
 
 dist_check_SCRIPTS += tests/check-layers.sh
-dist_noinst_SCRIPTS += quickstart tests/check-format.sh tests/instance
-EXTRA_DIST += tests/setup.sh tests/quickstart.py .ci/run tests/process/pytest.ini \
-	tests/process/instance.py tests/process/conftest.py \
-	tests/process/pbs.py tests/process/store.py \
-	tests/process/fake_server.py tests/process/test_client_alone.py \
-	tests/process/test_client.py tests/process/test_quickstart.py
+dist_noinst_SCRIPTS += autogen.sh quickstart tests/check-format.sh tests/instance
+EXTRA_DIST += tests/setup.sh tests/quickstart.py tests/lsan.supp .ci/run
+include tests/process/local.mk
 
 TESTS = $(check_PROGRAMS) $(dist_check_SCRIPTS)
 TEST_EXTENSIONS = .sh
@@ -30,11 +27,10 @@ LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver
 SH_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_COMPILER = $(SHELL)
 AM_TESTS_ENVIRONMENT = CRITERION_OUTPUTS=tap:-; export CRITERION_OUTPUTS; \
-	LSAN_OPTIONS=suppressions=$(abs_top_srcdir)/tests/lsan.supp; \
+	LSAN_OPTIONS=suppressions=$(abs_top_srcdir)/tests/lsan.supp:print_suppressions=0; \
 	export LSAN_OPTIONS; \
 	top_srcdir=$(abs_top_srcdir); export top_srcdir; \
 	top_builddir=$(abs_top_builddir); export top_builddir;
-EXTRA_DIST += tests/lsan.supp
 
 check-layers:
 	top_srcdir=$(abs_top_srcdir) $(SHELL) $(srcdir)/tests/check-layers.sh
@@ -52,9 +48,14 @@ check-asan:
 	    UBSAN_OPTIONS=log_path=$(abs_top_builddir)/asan/san \
 	    $(MAKE) check
 	@if ls asan/san.* >/dev/null 2>&1; then cat asan/san.*; exit 1; fi
-# The script is named like the target, so it cannot be in a list.
+# The script is named like the target, so it cannot be in a list.  From a
+# checkout, a tarball that lacks one of its files is refused.
 dist-hook:
 	cp -p $(srcdir)/check $(distdir)/check
+	@test ! -e $(srcdir)/.git || git -C $(srcdir) ls-files ':!.git*' | \
+	    { rc=0; while read -r f; do test -e "$(distdir)/$$f" || \
+	    { echo "$$f is in no list of a local.mk" >&2; rc=1; }; done; \
+	    exit $$rc; }
 clean-local:
 	rm -rf asan
 .PHONY: check-layers check-format check-asan

@@ -22,6 +22,7 @@
 #include "common/str.h"
 #include "common/format/auth_id.h"
 #include "validator/peer.h"
+#include "validator/session.h"
 #include "validator/store/group.h"
 #include "validator/store/record_file.h"
 #include "validator/validator.h"
@@ -150,8 +151,7 @@ call_end(struct call *c)
 	call_unlock(c);
 	c->holder = 0;
 	if (c->rv == -1 && c->err.code == ERR_POISONED && c->vs != NULL)
-		log_err_e("call", &c->err, "store refuses writes store=%s",
-		    c->vs->conf->title);
+		sessions_store_poisoned(c->v->sessions, c->vs, &c->err);
 	if (c->peer != NULL && c->rv == -1)
 		peer_send_fail(c->peer, 0, c->seq, &c->err);
 	else if (c->peer != NULL)
@@ -294,6 +294,7 @@ call_lock(struct call *c, enum lock_kind kind, const struct backup_ns *ns,
 	};
 	bool group = kind == LOCK_GROUP || kind == LOCK_GROUP_TREE;
 	char name[SNAPSHOT_STR_MAX + 1], what[LOCKDB_WHAT_MAX];
+	struct lock_info other = {0};
 	struct lockdb_txn *t;
 
 	if (c->holder == 0)
@@ -301,7 +302,7 @@ call_lock(struct call *c, enum lock_kind kind, const struct backup_ns *ns,
 	snprintf(what, sizeof(what), "call by %s", c->grant.auth_id);
 	if (lockdb_begin(c->v->locks, true, &t, e) == -1)
 		return -1;
-	if (lockdb_lock(t, kind, &target, c->holder, what, NULL, e) == 0)
+	if (lockdb_lock(t, kind, &target, c->holder, what, &other, e) == 0)
 		return lockdb_commit(&t, e);
 	lockdb_abort(&t);
 	if (e->code != ERR_LOCKED)
@@ -311,8 +312,10 @@ call_lock(struct call *c, enum lock_kind kind, const struct backup_ns *ns,
 	else
 		snapshot_to_str(snap, name);
 	return err_set(e, ERR_LOCKED,
-	    "unable to acquire lock on %s directory \"%s\" - %s",
-	    group ? "backup group" : "snapshot", name, text);
+	    "unable to acquire lock on %s directory \"%s\" - %s (%s, session "
+	    "%016" PRIx64 ")",
+	    group ? "backup group" : "snapshot", name, text, other.what,
+	    other.holder);
 }
 
 /* --- the message --- */

@@ -26,6 +26,7 @@
 #include "validator/store/poison.h"
 #include "validator/store/session_dir.h"
 #include "validator/store/snapshot.h"
+#include "validator/store/verified.h"
 #include "validator/task.h"
 #include "validator/validator.h"
 
@@ -210,6 +211,18 @@ commit_done(struct store_job *job)
 	session_unhold(s);
 }
 
+/* A snapshot of that name may have been verified before it was removed. */
+static void
+forget_run(struct store_job *job)
+{
+	struct session_req *r = (struct session_req *)job;
+	struct session *s = r->s;
+
+	if (verified_del(s->v->verified, s->vs->store->name, &s->ns, &s->snap,
+		&r->err) != -1)
+		r->rv = 0;
+}
+
 static void
 finish_commit(struct session *s)
 {
@@ -240,6 +253,21 @@ finish_continue(struct session *s)
 /* --- (2) --- */
 
 static void
+forget_done(struct store_job *job)
+{
+	struct finish *f;
+	struct session *s = finish_step_done(job, &f);
+
+	if (!finish_is_over(s)) {
+		if (f->req.rv == -1)
+			finish_refuse(s, &f->req.err);
+		else
+			finish_commit(s);
+	}
+	session_unhold(s);
+}
+
+static void
 manifest_write(struct store_job *job)
 {
 	struct session_req *r = (struct session_req *)job;
@@ -261,7 +289,8 @@ manifest_written(struct store_job *job)
 		if (f->req.rv == -1)
 			finish_refuse(s, &f->req.err);
 		else
-			finish_commit(s);
+			finish_run(s, &s->v->verified_flow, forget_run,
+			    forget_done);
 	}
 	session_unhold(s);
 }
@@ -465,7 +494,8 @@ finish_cancel(struct session *s)
 	}
 	f->cancelled = true;
 	event_del(f->timer);
-	reuse_unjoin(s->reuse);
+	if (f->phase == FINISH_WAIT)
+		reuse_unjoin(s->reuse);
 	return false;
 }
 

@@ -14,6 +14,7 @@
 #include "common/io.h"
 #include "common/mem.h"
 #include "validator/checker.h"
+#include "validator/session.h"
 #include "validator/store/layout.h"
 #include "validator/store/snapshot.h"
 #include "validator/store/threads.h"
@@ -112,6 +113,7 @@ edit_try_start(struct edit *d)
 static void
 edit_end(struct edit *d, const struct err *why)
 {
+	struct manifest_edits *m = d->edits;
 	struct edit *o, *next = NULL;
 	bool none = why != NULL &&
 	    (why->code == ERR_NOT_FOUND || why->code == ERR_NO_FILE ||
@@ -124,6 +126,8 @@ edit_end(struct edit *d, const struct err *why)
 		}
 	}
 	d->fn(d->arg, why, none);
+	if (why != NULL && why->code == ERR_POISONED)
+		sessions_store_poisoned(m->v->sessions, d->vs, why);
 	edit_free(d);
 	if (next != NULL && !next->started)
 		edit_try_start(next);

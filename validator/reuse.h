@@ -46,7 +46,8 @@ struct reuse;
 /* Called from inside the functions below.  Only abort() and joined() may call
  * back, and only reuse_unjoin() and the getters. */
 struct reuse_cb {
-	/* Check this file, from now on or again from where it stopped. */
+	/* Check this file, from now on or again from where it stopped; it may
+	 * be on its way already. */
 	void (*scan)(void *ctx, uint32_t file);
 	/* Mark the base as failed, durably; reuse_marked() follows, later. */
 	void (*mark)(void *ctx, const struct digest *missing);
@@ -92,7 +93,8 @@ void reuse_marked(struct reuse *r, const struct err *failed,
 
 /* Finish wants to go on: joined() comes now or later, or abort(). */
 void reuse_join(struct reuse *r);
-/* Finish does not wait any more, or was refused after joined(). */
+/* Finish does not wait any more, or was refused after joined(): what is not
+ * checked yet is looked at again. */
 void reuse_unjoin(struct reuse *r);
 
 /* Referenced and not yet checked: what finish waits for. */

@@ -186,6 +186,7 @@ session_try_end(struct session *s)
 	}
 	s->cleaned = true;
 	session_check_free(s);
+	reuse_free(&s->reuse); /* points into the files */
 	finish_free(s);
 	checker_release(&s->checker);
 	arena_fini(&s->arena);

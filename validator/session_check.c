@@ -22,10 +22,13 @@
 #include "validator/manifest_edit.h"
 #include "validator/reuse.h"
 #include "validator/store/chunk_store.h"
+#include "validator/store/layout.h"
 #include "validator/store/reuse_scan.h"
 #include "validator/store/verified.h"
 #include "validator/task.h"
 #include "validator/validator.h"
+
+#define CHECK_HELD_US 50000
 
 /* --- suspects: chunks that may not be whole after a power cut --- */
 
@@ -213,8 +216,10 @@ scan_done(void *ctx, struct reuse_scan *scan)
 			reuse_failed(s->reuse, &why);
 		} else {
 			session_log_line(s,
-			    "%" PRIu64 " reused chunks checked in '%s'",
-			    f->view.count, f->name);
+			    "%" PRIu64 " reused chunks checked in '%s' in "
+			    "%" PRIu64 " ms",
+			    f->view.count, f->name,
+			    io_monotonic_ms() - f->scan_started_ms);
 			reuse_progress(s->reuse);
 		}
 		if (session_is_open(s))
@@ -230,7 +235,7 @@ check_scan(void *ctx, uint32_t file)
 {
 	struct session *s = ctx;
 	struct session_file *f = s->files[file];
-	struct timeval now = {0, 0};
+	struct timeval now = {0, 0}, later = {0, CHECK_HELD_US};
 	struct reuse_scan_opts o = {
 	    .store = s->vs->store,
 	    .flow = &s->stat,
@@ -244,6 +249,10 @@ check_scan(void *ctx, uint32_t file)
 
 	if (f->scanning)
 		return; /* a suspect turned out bad meanwhile */
+	if (validator_check_is_held(s->v)) {
+		event_add(s->check_held, &later);
+		return;
+	}
 	if (f->scan != NULL)
 		reuse_scan_free(&f->scan);
 	if (reuse_scan_start(&f->scan, &o, &s->check_err) == -1) {
@@ -251,7 +260,22 @@ check_scan(void *ctx, uint32_t file)
 		return;
 	}
 	f->scanning = true;
+	f->scan_started_ms = io_monotonic_ms();
 	session_hold(s);
+}
+
+/* Starts what was held back. */
+static void
+check_held(evutil_socket_t fd, short what, void *ctx)
+{
+	struct session *s = ctx;
+	uint32_t i;
+
+	(void)fd;
+	(void)what;
+	for (i = 0; i < s->nfiles && session_is_open(s); i++)
+		if (reuse_has_file(s->reuse, i) && s->files[i]->scan == NULL)
+			check_scan(s, i);
 }
 
 /* A scan that could not start: told outside of the state machine's call. */
@@ -291,7 +315,7 @@ forget_run(struct store_job *job)
 	struct session *s = r->s;
 	struct backup_snapshot base = {s->snap.group, s->base_time};
 
-	r->rv = verified_del(s->v->verified, s->vs->conf->title, &s->ns, &base,
+	r->rv = verified_del(s->v->verified, s->vs->store->name, &s->ns, &base,
 	    &r->err);
 }
 
@@ -369,7 +393,8 @@ session_check_init(struct session *s)
 	s->reuse = reuse_new(&cb, (enum on_missing)s->vs->conf->on_missing,
 	    s->base_recent);
 	s->check_failed = evtimer_new(s->v->base, check_failed, s);
-	if (s->check_failed == NULL)
+	s->check_held = evtimer_new(s->v->base, check_held, s);
+	if (s->check_failed == NULL || s->check_held == NULL)
 		fatal("session", "no event");
 }
 
@@ -408,6 +433,8 @@ session_check_stop(struct session *s)
 			reuse_scan_cancel(s->files[i]->scan);
 	if (s->check_failed != NULL)
 		event_del(s->check_failed);
+	if (s->check_held != NULL)
+		event_del(s->check_held);
 }
 
 void
@@ -421,4 +448,7 @@ session_check_free(struct session *s)
 	if (s->check_failed != NULL)
 		event_free(s->check_failed);
 	s->check_failed = NULL;
+	if (s->check_held != NULL)
+		event_free(s->check_held);
+	s->check_held = NULL;
 }

@@ -61,6 +61,7 @@ struct session_file {
 	struct bitmap referenced;
 	struct reuse_scan *scan; /* the last one; kept for its suspects */
 	bool scanning;
+	uint64_t scan_started_ms;
 };
 
 struct session_writer {
@@ -128,6 +129,7 @@ struct session {
 	unsigned int deposits_busy;
 	struct reuse *reuse;
 	struct event *check_failed; /* a scan that did not start */
+	struct event *check_held;   /* scans that tests hold back */
 	struct err check_err;
 	bool check_missing; /* something is missing: known after a restart */
 	bool suspect_busy;

@@ -43,6 +43,7 @@ struct opening {
 	int manifest_fd; /* of the base */
 	struct checker *checker;
 	int64_t base_time;
+	int64_t verified; /* when, by this server */
 };
 
 static void
@@ -337,29 +338,33 @@ open_with_base(struct opening *o)
 	session_req_submit(&o->req, &s->strand, folder_run, folder_done);
 }
 
+/* In a thread: nothing of the configuration, which a reload may free. */
 static void
 recent_run(struct store_job *job)
 {
 	struct opening *o = (struct opening *)job;
 	struct session *s = o->req.s;
 	struct backup_snapshot base = {s->snap.group, o->base_time};
-	int64_t when, age;
 
-	if (verified_get(s->v->verified, s->vs->conf->title, &s->ns, &base,
-		&when, &o->req.err) != 1)
-		return;
-	age = io_realtime_s() - when;
-	s->base_recent =
-	    age >= 0 && (uint64_t)age <= s->vs->conf->recent_verify / 1000;
+	o->req.rv = verified_get(s->v->verified, s->vs->store->name, &s->ns,
+	    &base, &o->verified, &o->req.err);
 }
 
 static void
 recent_done(struct store_job *job)
 {
 	struct opening *o = (struct opening *)job;
+	struct session *s = o->req.s;
+	int64_t age = io_realtime_s() - o->verified;
 
-	if (!open_is_over(o))
-		open_with_base(o);
+	if (open_is_over(o))
+		return;
+	if (o->req.rv == -1)
+		log_warn_e("session", &o->req.err,
+		    "cannot read when the base was verified");
+	s->base_recent = o->req.rv == 1 && age >= 0 &&
+	    (uint64_t)age <= s->vs->conf->recent_verify / 1000;
+	open_with_base(o);
 }
 
 /* The base's own word on its verification, read by a checker.  What cannot

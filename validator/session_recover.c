@@ -65,6 +65,7 @@ recover_session(struct sessions *ss, const struct lockdb_session *rec)
 	enum session_state state =
 	    rec->state == SESSION_FINISHING ? SESSION_FINISHING : SESSION_AWAY;
 	struct session *s;
+	struct err e;
 
 	if (vs == NULL || rec->state == SESSION_OPENING)
 		return false;
@@ -80,8 +81,13 @@ recover_session(struct sessions *ss, const struct lockdb_session *rec)
 	snprintf(s->auth_id, sizeof(s->auth_id), "%s", rec->auth_id);
 	snprintf(s->peer_text, sizeof(s->peer_text), "%s", rec->peer);
 	s->task = task_adopt(ss->v->tasks, rec->upid, NULL);
-	if (s->task != NULL)
-		task_on_stop(s->task, session_stop_asked, s);
+	if (s->task == NULL && session_start_task(s, &e) == -1) {
+		log_err_e("session", &e, "ended without a log id=%016" PRIx64,
+		    s->id);
+		session_free(s);
+		return false;
+	}
+	task_on_stop(s->task, session_stop_asked, s);
 	if (state == SESSION_FINISHING && vs->store != NULL)
 		finish_continue(s);
 	return true;

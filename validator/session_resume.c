@@ -222,6 +222,9 @@ resume_arena(struct session *s, struct ipc_msg *m, struct err *e)
 	if (s->kind == SESSION_KIND_READER)
 		return 0;
 	m->fds[0] = -1;
+	/* Of a try that came to nothing. */
+	arena_fini(&s->arena);
+	arena_use_fini(&s->arena_use);
 	/* It may have been made under another configuration. */
 	if (max < ARENA_BLOCKS_DEFAULT)
 		max = ARENA_BLOCKS_DEFAULT;

@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -74,4 +75,13 @@ validator_kill_point(const struct validator *v, const char *name)
 {
 	if (strcmp(v->conf.debug_kill_at, name) == 0)
 		kill(getpid(), SIGKILL);
+}
+
+bool
+validator_check_is_held(const struct validator *v)
+{
+	struct stat st;
+
+	return v->conf.debug_hold_check[0] != '\0' &&
+	    stat(v->conf.debug_hold_check, &st) == 0;
 }

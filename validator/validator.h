@@ -1,6 +1,7 @@
 #ifndef VALIDATOR_VALIDATOR_H
 #define VALIDATOR_VALIDATOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -70,5 +71,8 @@ int validator_reload(struct validator *v, struct err *e);
 /* Ends this process without warning if "name" is the configured point: so
  * tests can kill it between any two steps. */
 void validator_kill_point(const struct validator *v, const char *name);
+/* True while the file exists that holds back the check: so tests can look at
+ * a finish that waits. */
+bool validator_check_is_held(const struct validator *v);
 
 #endif

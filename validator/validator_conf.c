@@ -187,6 +187,11 @@ const struct conf_opt validator_conf_opts[] = {
 	.type = CONF_STR,
 	.offset = VAL(debug_kill_at),
 	.doc = "For tests: the validator kills itself at this point."},
+    {.name = "debug-hold-check",
+	.type = CONF_STR,
+	.offset = VAL(debug_hold_check),
+	.doc = "For tests: reused chunks are not checked as long as this file "
+	       "exists."},
     DATASTORE_OPT(VAL(datastores)),
     {.name = NULL},
 };

@@ -48,6 +48,7 @@ struct validator_conf {
 	uint64_t spare_checkers;
 	uint64_t arena_size; /* bytes of one upload session's arena */
 	char *debug_kill_at;
+	char *debug_hold_check;
 	struct conf_sections datastores; /* of validator.conf itself */
 
 	/* All datastores, in the order of their names; lent by the files

@@ -2,6 +2,8 @@
 
 A module that needs an instance with other options than the defaults sets
 INSTANCE = {'store_options': {...}, 'validator_options': {...}} at its top.
+With 'faults': True, its tests can break the file system below the validator
+(faults.py).
 """
 
 import itertools
@@ -9,6 +11,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,9 +20,13 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
+import faults as faults_module  # noqa: E402
 import instance as instance_module  # noqa: E402
 import pbs  # noqa: E402
 import store as store_module  # noqa: E402
+
+# Ended from outside, a run still stops its instances.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 # Snapshots of one test never collide: each gets a later time.
 TIMES = itertools.count(1700000000)
@@ -93,15 +100,37 @@ class TestInstance(instance_module.Instance):
                                  f'{r.stdout}\n{r.stderr}')
         return r
 
+    def session_of(self, snapshot):
+        """What holdfast-admin says of an open session; None: not open."""
+        name = f'{snapshot[0]}/{snapshot[1]}/' + \
+            store_module.time_text(snapshot[2])
+        return next((s for s in self.admin_json('session', 'list')
+                     if s['snapshot'] == name), None)
+
+    def locks(self, snapshot):
+        """{key: mode} of the locks in a snapshot's group."""
+        group = f'{self.store_name}/{snapshot[0]}/{snapshot[1]}'
+        return {lock['key']: lock['mode']
+                for lock in self.admin_json('lock', 'list')
+                if lock['key'] == group or
+                lock['key'].startswith(group + '/')}
+
     def task_log(self, upid):
         """The lines of a task's log."""
         return [line['t'] for line in
                 self.admin_json('task', 'log', upid)]
 
 
-def start(**options):
+def start(faults=False, **options):
     inst = TestInstance(make_folder())
-    inst.start(**options)
+    try:
+        if faults:
+            inst.faults = faults_module.Faults(inst.dir)
+            inst.environment = inst.faults.environment
+        inst.start(**options)
+    except BaseException:
+        shutil.rmtree(inst.dir, ignore_errors=True)
+        raise
     return inst
 
 
@@ -148,6 +177,13 @@ def fresh_instance():
 @pytest.fixture
 def store(instance):
     return instance.store()
+
+
+@pytest.fixture
+def faults(instance):
+    """The file system below the validator, whole again after the test."""
+    yield instance.faults
+    instance.faults.clear()
 
 
 @pytest.fixture

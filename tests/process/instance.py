@@ -88,6 +88,7 @@ class Instance:
         self.stores = self.dir / 'stores'
         self.state_file = self.dir / 'instance.json'
         self.state = {}
+        self.environment = {}  # of the validator, beside our own
         if self.state_file.exists():
             self.state = json.loads(self.state_file.read_text())
 
@@ -206,6 +207,8 @@ class Instance:
             child = subprocess.Popen(
                 [program, '-f', '-c', self.etc / f'{name}.conf'],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ,
+                     **(self.environment if name == 'validator' else {})},
                 cwd='/', start_new_session=True)
         self.state.setdefault('processes', {})[name] = {
             'pid': child.pid, 'start': start_time(child.pid)}

@@ -569,6 +569,35 @@ class BackupSession(Session):
         self.close_index('fixed', wid, len(digests), len(image), csum)
         return csum, digests
 
+    def upload_dynamic(self, name, pieces, known=()):
+        """A dynamic index of these pieces; those in known are not sent.
+        Returns (csum, [(end, digest)])."""
+        wid = self.create_dynamic(name)
+        offsets, digests, end = [], [], 0
+        entries, sent = [], set(known)
+        for piece in pieces:
+            digest = sha256(piece)
+            if digest not in sent:
+                sent.add(digest)
+                self.chunk('dynamic', wid, piece, digest=digest)
+            offsets.append(end)
+            digests.append(digest)
+            end += len(piece)
+            entries.append((end, digest))
+        self.append('dynamic', wid, digests, offsets)
+        csum = dynamic_csum(entries)
+        self.close_index('dynamic', wid, len(entries), end, csum)
+        return csum, entries
+
+    def backup_dynamic(self, name, pieces, known=(), finish=True):
+        """A whole backup of one dynamic index."""
+        manifest = Manifest(self.snapshot)
+        csum, entries = self.upload_dynamic(name, pieces, known)
+        manifest.add(name, entries[-1][0], csum)
+        self.blob('index.json.blob', manifest.blob())
+        if finish:
+            self.finish()
+
     def backup_images(self, images, incremental=False, finish=True):
         """A whole backup of {name: bytes}; with incremental, chunks of the
         base are not sent.  Returns {name: digests}."""
@@ -593,6 +622,18 @@ class ReaderSession(Session):
     def chunk(self, digest):
         return self.request('GET', 'chunk', {'digest': digest.hex()}
                             ).check().body
+
+    def dynamic(self, name):
+        """The bytes behind a dynamic index, every chunk verified."""
+        csum, entries = parse_dynamic(self.download(name))
+        assert csum == dynamic_csum(entries)
+        out = b''
+        for end, digest in entries:
+            raw = unblob(self.chunk(digest))
+            assert sha256(raw) == digest
+            out += raw
+            assert len(out) == end
+        return out
 
     def image(self, name):
         """The bytes behind a fixed index, every chunk verified."""

@@ -1,12 +1,15 @@
 """The check of reused chunks: what is missing aborts the backup with the
 reason and marks the base, so that the next backup is a full one."""
 
+import shutil
+
 import pytest
 
 from instance import wait_for
 from pbs import CHUNK, blob, fixed_csum
-from vtools import (backup, chunk, failure, fresh, later, manifest, new_group,
-                    register, task_log, upload_image, val, wait_gone)
+from vtools import (backup, chunk, failure, fresh, later, make_validator,
+                    manifest, new_group, register, task_log, upload_image,
+                    val, wait_gone)
 from vworker import Worker
 
 __all__ = ['fresh', 'val']
@@ -145,3 +148,112 @@ def test_removed_base_refuses_finish(val):
     path.rmdir()
     assert 'was removed during backup' in failure(w.finish).text
     w.close()
+
+
+# ---- finish waits, and only for what is referenced
+
+
+@pytest.fixture(scope='module')
+def held_validator():
+    inst = make_validator()
+    inst.hold = inst.dir / 'hold'
+    inst.change_options({'debug-hold-check': f'"{inst.hold}"'}, {})
+    inst.restart_validator()
+    yield inst
+    inst.stop()
+    shutil.rmtree(inst.dir, ignore_errors=True)
+
+
+@pytest.fixture
+def held(held_validator):
+    """A validator whose check waits as long as a file exists."""
+    yield held_validator
+    held_validator.hold.unlink(missing_ok=True)
+
+
+def waiting(inst, unchecked=True):
+    """A session whose finish is asked for; (worker, seq)."""
+    inst.hold.unlink(missing_ok=True)
+    base = backup(inst, new_group(), range(200, 204))
+    inst.hold.touch()
+    snap = later(base)
+    w = Worker(inst).open(snap)
+    register(w, 'a.img.fidx')
+    upload_image(w, 'a.img.fidx',
+                 [chunk(n) for n in ((200, 201, 300) if unchecked
+                                     else (301, 302))])
+    w.put_blob('index.json.blob', manifest(snap))
+    w.snap, w.base = snap, base
+    return w, w.send('FINISH')
+
+
+def wait_told(w, times=1):
+    """The FINISH_WAIT messages that came."""
+    told = [u for u in w.unasked if isinstance(u, tuple)]
+    while len(told) < times:
+        name, msg, seq, fds = w.receive()
+        assert name == 'FINISH_WAIT', (name, msg)
+        told.append((name, msg))
+    return [msg['left'] for _, msg in told]
+
+
+def test_finish_waits_for_referenced_chunks(held):
+    w, seq = waiting(held)
+    assert wait_told(w, 2) == [2, 2], 'again and again'
+    assert not held.store().snapshot_path(w.snap).exists()
+    f = failure(w.finish)
+    assert f.text == 'backup is already in the process of finishing.'
+    held.hold.unlink()
+    w.wait(seq)
+    assert held.store().manifest(w.snap)
+    lines = task_log(Worker(held), w.upid)
+    assert any('waiting for the check of 2 reused chunks' in line
+               for line in lines)
+
+
+def test_finish_does_not_wait_for_the_rest(held):
+    w, seq = waiting(held, unchecked=False)
+    assert w.wait(seq)[0]['_name'] == 'FINISHED'
+    assert held.hold.exists()
+
+
+def test_wait_finds_a_missing_chunk(held):
+    w, seq = waiting(held)
+    wait_told(w)
+    lost = lose(held, 201)
+    held.hold.unlink()
+    assert lost in w.wait_aborted().text
+    assert held.store().verify_state(w.base)['state'] == 'failed'
+    assert not held.store().snapshot_path(w.snap).exists()
+
+
+def test_wait_can_be_stopped(held):
+    w, seq = waiting(held)
+    wait_told(w)
+    Worker(held).call('TASK_STOP', name=w.upid, store='')
+    assert w.wait_aborted().text == 'task aborted'
+    wait_gone(held, w)
+    Worker(held).open(w.snap).close()
+
+
+def test_disconnect_ends_the_wait(held):
+    w, seq = waiting(held)
+    wait_told(w)
+    w.close()
+    wait_gone(held, w)
+    Worker(held).open(w.snap).close()
+    assert not held.store().snapshot_path(w.snap).exists()
+
+
+def test_restart_while_finish_waits(held):
+    w, seq = waiting(held)
+    wait_told(w)
+    held.kill_validator()
+    held.start_validator()
+    w.connect()
+    w.resume()
+    seq = w.send('FINISH')
+    assert wait_told(w) == [2]
+    held.hold.unlink()
+    w.wait(seq)
+    assert held.store().manifest(w.snap)

@@ -1,34 +1,19 @@
 """The validator dies at any point, and no running backup notices more than a
 pause."""
 
-import itertools
 import os
 
 import pytest
 
 from instance import wait_for
 from pbs import CHUNK, blob, fixed_csum, unblob
-from vtools import (backup, chunk, failure, fresh, later, manifest, new_group,
-                    register, task_log, upload_image, wait_gone)
+from vtools import (backup, chunk, failure, later, manifest, new_group,
+                    register, task_log, upload_image, val, wait_gone)
 from vworker import Closed, READER, Worker
 
-__all__ = ['fresh']
+__all__ = ['val']
 
 KILL_POINTS = [f'finish-{n}' for n in (1, 2, 3, 4, 7, 8)]
-
-
-@pytest.fixture(scope='module')
-def val():
-    yield from fresh_validator()
-
-
-def fresh_validator():
-    import shutil
-    from vtools import make_validator
-    inst = make_validator()
-    yield inst
-    inst.stop()
-    shutil.rmtree(inst.dir, ignore_errors=True)
 
 
 def restart(inst, w, clean=False):
@@ -101,46 +86,51 @@ def test_unanswered_requests_are_sent_again(val):
     w.finish()
 
 
-@pytest.mark.parametrize('point', KILL_POINTS)
-def test_killed_in_finish(fresh, point):
-    inst = fresh({'debug-kill-at': f'"{point}"'})
-    snap = new_group()
-    w = Worker(inst).open(snap)
+def finish_until_killed(inst, point):
+    """A backup whose finish kills the validator at that point."""
+    inst.change_options({'debug-kill-at': f'"{point}"'}, {})
+    inst.restart_validator()
+    w = Worker(inst)
+    w.snap = new_group()
+    w.open(w.snap)
     upload_image(w, 'a.img.fidx', [chunk(n) for n in range(3)])
-    w.put_blob('index.json.blob', manifest(snap))
+    w.put_blob('index.json.blob', manifest(w.snap))
     with pytest.raises(Closed):
         w.finish()
-    assert wait_for(lambda: (inst.reap('validator'),
-                             not inst.is_running('validator'))[1])
+
+    def gone():
+        inst.reap('validator')
+        return not inst.is_running('validator')
+    assert wait_for(gone)
     inst.change_options({'debug-kill-at': ''}, {})
-    inst.start_validator()
+    return w
+
+
+@pytest.mark.parametrize('point', KILL_POINTS)
+def test_killed_in_finish(val, point):
+    w = finish_until_killed(val, point)
+    val.start_validator()
     w.connect()
     w.resume()
     assert w.finish()['_name'] == 'FINISHED'
-    assert inst.store().manifest(snap)
+    assert val.store().manifest(w.snap)
     w.close()
-    Worker(inst).open(later(snap)).close()
-    assert 'TASK OK' in task_log(Worker(inst), w.upid)[-1]
+    Worker(val).open(later(w.snap)).close()
+    assert 'TASK OK' in task_log(Worker(val), w.upid)[-1]
 
 
-def test_finishing_goes_on_without_its_worker(fresh):
-    inst = fresh({'debug-kill-at': '"finish-4"'})
-    snap = new_group()
-    w = Worker(inst).open(snap)
-    w.put_blob('index.json.blob', manifest(snap))
-    with pytest.raises(Closed):
-        w.finish()
+def test_finishing_goes_on_without_its_worker(val):
+    w = finish_until_killed(val, 'finish-4')
     w.close()
-    wait_for(lambda: (inst.reap('validator'),
-                      not inst.is_running('validator'))[1])
-    inst.change_options({'debug-kill-at': ''}, {})
-    inst.start_validator()
-    assert wait_for(lambda: inst.store().snapshot_path(snap).exists())
-    assert wait_for(lambda: 'TASK OK' in task_log(Worker(inst), w.upid)[-1])
+    val.start_validator()
+    assert wait_for(lambda: val.store().snapshot_path(w.snap).exists())
+    assert wait_for(lambda: 'TASK OK' in task_log(Worker(val), w.upid)[-1])
 
 
-def test_who_does_not_come_back_is_reaped(fresh):
-    inst = fresh({'resume-time': '2s'})
+def test_who_does_not_come_back_is_reaped(val):
+    inst = val
+    inst.change_options({'resume-time': '2s'}, {})
+    inst.restart_validator()
     snap = new_group()
     w = Worker(inst).open(snap)
     upload_image(w, 'a.img.fidx', [chunk(1)])
@@ -155,6 +145,8 @@ def test_who_does_not_come_back_is_reaped(fresh):
     Worker(inst).open(snap).close()
     w.connect()
     assert 'not known any more' in failure(w.resume).text
+    inst.change_options({'resume-time': ''}, {})
+    inst.restart_validator()
 
 
 def test_key_is_needed_and_one_worker_only(val):

@@ -83,3 +83,18 @@ check_PROGRAMS += tests/store/test_listing
 tests_store_test_listing_SOURCES = tests/store/test_listing.c $(STORE_TEST_FIXTURE)
 tests_store_test_listing_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
 tests_store_test_listing_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_record_file
+tests_store_test_record_file_SOURCES = tests/store/test_record_file.c $(STORE_TEST_FIXTURE)
+tests_store_test_record_file_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_record_file_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_dir_list
+tests_store_test_dir_list_SOURCES = tests/store/test_dir_list.c $(STORE_TEST_FIXTURE)
+tests_store_test_dir_list_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_dir_list_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_sync
+tests_store_test_sync_SOURCES = tests/store/test_sync.c $(STORE_TEST_FIXTURE)
+tests_store_test_sync_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_sync_LDADD = $(STORE_TEST_LIBS)

@@ -234,21 +234,6 @@ Test(layout, knows_its_usage)
 	cr_expect_geq(u.total, u.avail);
 }
 
-Test(layout, one_sync_serves_all_that_wait)
-{
-	uint64_t a = store_sync_ticket(fx.store), b;
-
-	b = store_sync_ticket(fx.store);
-	cr_expect_lt(a, b);
-	cr_assert_eq(store_sync_wait(fx.store, b, NULL), 0);
-	/* Both tickets were taken before it began. */
-	cr_expect_gt(fx.store->sync_served, b);
-	cr_assert_eq(store_sync_wait(fx.store, a, NULL), 0);
-	cr_expect_eq(fx.store->sync_served, b + 1);
-	cr_assert_eq(store_sync(fx.store, NULL), 0);
-	cr_expect_eq(fx.store->sync_served, b + 2);
-}
-
 Test(layout, destroys_only_what_is_its_own)
 {
 	struct err e = {0};

@@ -22,3 +22,18 @@ check_PROGRAMS += tests/validator/test_checker
 tests_validator_test_checker_SOURCES = tests/validator/test_checker.c
 tests_validator_test_checker_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
 tests_validator_test_checker_LDADD = $(VALIDATOR_TEST_LIBS)
+
+check_PROGRAMS += tests/validator/test_peer
+tests_validator_test_peer_SOURCES = tests/validator/test_peer.c
+tests_validator_test_peer_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
+tests_validator_test_peer_LDADD = $(VALIDATOR_TEST_LIBS)
+
+check_PROGRAMS += tests/validator/test_call
+tests_validator_test_call_SOURCES = tests/validator/test_call.c
+tests_validator_test_call_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
+tests_validator_test_call_LDADD = $(VALIDATOR_TEST_LIBS)
+
+check_PROGRAMS += tests/validator/test_validator_conf
+tests_validator_test_validator_conf_SOURCES = tests/validator/test_validator_conf.c
+tests_validator_test_validator_conf_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
+tests_validator_test_validator_conf_LDADD = $(VALIDATOR_TEST_LIBS)

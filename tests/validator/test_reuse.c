@@ -217,8 +217,10 @@ Test(reuse, wait_can_be_given_up_and_taken_up_again)
 	cr_assert_eq(reuse_state(r), REUSE_RUNNING);
 	reuse_join(r);
 	cr_assert_eq(seen.joins, 1);
+	cr_assert_eq(seen.scans, 1);
 	reuse_unjoin(r);
 	cr_assert_eq(reuse_state(r), REUSE_RUNNING);
+	cr_assert_eq(seen.scans, 2, "what was found meanwhile was not told");
 	end(r);
 }
 

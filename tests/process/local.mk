@@ -1,0 +1,24 @@
+# Process tests (pytest) over the real programs; ./check runs them.
+EXTRA_DIST += \
+	tests/process/authipc.py \
+	tests/process/conftest.py \
+	tests/process/fake_server.py \
+	tests/process/faults.c \
+	tests/process/faults.py \
+	tests/process/instance.py \
+	tests/process/pbs.py \
+	tests/process/pytest.ini \
+	tests/process/store.py \
+	tests/process/test_auth.py \
+	tests/process/test_client.py \
+	tests/process/test_client_alone.py \
+	tests/process/test_quickstart.py \
+	tests/process/test_reuse.py \
+	tests/process/test_server.py \
+	tests/process/test_validator.py \
+	tests/process/test_validator_calls.py \
+	tests/process/test_validator_check.py \
+	tests/process/test_validator_control.py \
+	tests/process/test_validator_restart.py \
+	tests/process/vtools.py \
+	tests/process/vworker.py
