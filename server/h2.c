@@ -47,6 +47,7 @@ struct h2_stream {
 	bool wants_body; /* parameters do not fit the first window */
 	bool has_body;   /* and has one of BODIES_MAX */
 	bool reset;
+	bool is_head; /* a response without its body */
 };
 TAILQ_HEAD(h2_streams, h2_stream);
 
@@ -260,6 +261,19 @@ on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
 		io_monotonic_ms()));
 }
 
+/* Frames of unknown types are ignored (RFC 9113, 4.1), but counted, which
+ * nghttp2 does only for types that somebody could unpack. */
+static int
+on_unknown_frame(nghttp2_session *session, void **payload,
+    const nghttp2_frame_hd *hd, void *arg)
+{
+	(void)session;
+	(void)payload;
+	(void)hd;
+	(void)arg;
+	return NGHTTP2_ERR_CANCEL;
+}
+
 static int
 on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int code,
     void *arg)
@@ -307,9 +321,10 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame,
 	if (s == NULL || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0; /* a trailer */
 	req = s->req;
-	if (name_len == 7 && memcmp(name, ":method", 7) == 0)
+	if (name_len == 7 && memcmp(name, ":method", 7) == 0) {
 		req->method = method_parse(value, value_len);
-	else if (name_len == 5 && memcmp(name, ":path", 5) == 0) {
+		s->is_head = value_len == 4 && memcmp(value, "HEAD", 4) == 0;
+	} else if (name_len == 5 && memcmp(name, ":path", 5) == 0) {
 		free(req->target);
 		req->target = xmalloc(value_len + 1);
 		memcpy(req->target, value, value_len);
@@ -439,7 +454,7 @@ request_ready(struct request *req)
 	if (req->res.content_type != NULL)
 		nv[n++] = header("content-type", req->res.content_type);
 	if (nghttp2_submit_response(h2->session, s->id, nv, n,
-		req->res.len > 0 ? &body : NULL) != 0)
+		req->res.len > 0 && !s->is_head ? &body : NULL) != 0)
 		fatal(LOG_SUB, "cannot submit a response");
 	stream_give_back(s);
 	h2_wake(h2);
@@ -475,6 +490,8 @@ h2_receive(struct h2 *h2, const uint8_t *p, size_t len)
 	ssize_t n;
 
 	n = nghttp2_session_mem_recv(h2->session, p, len);
+	if (n == NGHTTP2_ERR_FLOODED) /* more answers wait than it is sent */
+		h2->abuse = "too many control frames";
 	if (n < 0) {
 		log_warn(LOG_SUB, "client cut off: %s",
 		    h2->abuse != NULL ? h2->abuse : nghttp2_strerror((int)n));
@@ -585,6 +602,7 @@ h2_session_new(struct h2 *h2)
 {
 	nghttp2_session_callbacks *cb;
 	nghttp2_option *opt;
+	unsigned int type;
 
 	if (nghttp2_session_callbacks_new(&cb) != 0 ||
 	    nghttp2_option_new(&opt) != 0)
@@ -602,6 +620,10 @@ h2_session_new(struct h2 *h2)
 	    on_stream_close);
 	nghttp2_session_callbacks_set_data_source_read_length_callback(cb,
 	    read_len);
+	nghttp2_session_callbacks_set_unpack_extension_callback(cb,
+	    on_unknown_frame);
+	for (type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
+		nghttp2_option_set_user_recv_extension_type(opt, (uint8_t)type);
 	nghttp2_option_set_no_auto_window_update(opt, 1);
 	nghttp2_option_set_no_closed_streams(opt, 1);
 	if (nghttp2_session_server_new2(&h2->session, cb, h2, opt) != 0)
