@@ -1,2 +1,3 @@
 # docs/: for operators and developers.
-EXTRA_DIST += docs/accounts.md docs/architecture.md docs/performance.md
+EXTRA_DIST += docs/accounts.md docs/architecture.md \
+	docs/compatibility.md docs/performance.md

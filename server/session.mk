@@ -1,7 +1,8 @@
 # HTTP/2, the sessions that it carries, and the worker's validator client.
 libserver_a_CPPFLAGS += $(NGHTTP2_CFLAGS)
 libserver_a_SOURCES += \
-	server/h2.c server/h2.h \
+	server/h2.c server/h2.h server/h2_int.h \
+	server/h2_stream.c \
 	server/h2_limits.c server/h2_limits.h \
 	server/credit.c server/credit.h \
 	server/known_chunks.c server/known_chunks.h \

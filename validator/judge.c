@@ -76,6 +76,10 @@ check_raw(struct judge *j, const struct blob_info *info,
 	size_t len;
 
 	if (blob_decode(j->codec, info, j->raw, size, &raw, &len, &why) < 0) {
+		if (why.code == ERR_LIMIT && info->kind == BLOB_PLAIN)
+			return err_set(e, ERR_CORRUPT,
+			    "detected chunk with wrong length (%u != %zu)",
+			    size, info->payload_len);
 		if (why.code == ERR_LIMIT)
 			return err_set(e, ERR_CORRUPT,
 			    "detected chunk with wrong length (%u != more)",

@@ -10,6 +10,7 @@ check_PROGRAMS += \
 	tests/fuzz/replay_blob \
 	tests/fuzz/replay_catalog \
 	tests/fuzz/replay_grant \
+	tests/fuzz/replay_h2 \
 	tests/fuzz/replay_http1 \
 	tests/fuzz/replay_index \
 	tests/fuzz/replay_keyfile \
@@ -40,6 +41,8 @@ tests_fuzz_replay_ticket_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/f
 tests_fuzz_replay_ticket_LDADD = $(AUTH_LIBS)
 tests_fuzz_replay_upid_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_upid.c
 tests_fuzz_replay_upid_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_replay_h2_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_h2.c
+tests_fuzz_replay_h2_LDADD = $(FUZZ_SERVER_LIBS)
 tests_fuzz_replay_http1_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_http1.c
 tests_fuzz_replay_http1_LDADD = $(FUZZ_SERVER_LIBS)
 tests_fuzz_replay_request_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_request.c
@@ -50,6 +53,7 @@ noinst_PROGRAMS += \
 	tests/fuzz/fuzz_blob \
 	tests/fuzz/fuzz_catalog \
 	tests/fuzz/fuzz_grant \
+	tests/fuzz/fuzz_h2 \
 	tests/fuzz/fuzz_http1 \
 	tests/fuzz/fuzz_index \
 	tests/fuzz/fuzz_keyfile \
@@ -89,6 +93,9 @@ tests_fuzz_fuzz_ticket_LDFLAGS = $(LIBFUZZER_FLAGS)
 tests_fuzz_fuzz_upid_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_upid.c
 tests_fuzz_fuzz_upid_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_fuzz_upid_LDFLAGS = $(LIBFUZZER_FLAGS)
+tests_fuzz_fuzz_h2_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_h2.c
+tests_fuzz_fuzz_h2_LDADD = $(FUZZ_SERVER_LIBS)
+tests_fuzz_fuzz_h2_LDFLAGS = $(LIBFUZZER_FLAGS)
 tests_fuzz_fuzz_http1_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_http1.c
 tests_fuzz_fuzz_http1_LDADD = $(FUZZ_SERVER_LIBS)
 tests_fuzz_fuzz_http1_LDFLAGS = $(LIBFUZZER_FLAGS)

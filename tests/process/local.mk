@@ -8,17 +8,21 @@ EXTRA_DIST += \
 	tests/process/instance.py \
 	tests/process/pbs.py \
 	tests/process/pytest.ini \
+	tests/process/replay.py \
 	tests/process/store.py \
 	tests/process/test_auth.py \
 	tests/process/test_client.py \
 	tests/process/test_client_alone.py \
 	tests/process/test_quickstart.py \
+	tests/process/test_replay.py \
 	tests/process/test_reuse.py \
 	tests/process/test_server.py \
+	tests/process/test_sessions.py \
 	tests/process/test_validator.py \
 	tests/process/test_validator_calls.py \
 	tests/process/test_validator_check.py \
 	tests/process/test_validator_control.py \
 	tests/process/test_validator_restart.py \
 	tests/process/vtools.py \
-	tests/process/vworker.py
+	tests/process/vworker.py \
+	tests/data/traces

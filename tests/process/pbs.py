@@ -296,13 +296,16 @@ class Connection:
                             snapshot, ns, more)
 
     def session(self, kind, path, protocol, store, snapshot, ns, more):
+        """more: further parameters, and settings and window of Session."""
+        announce = {k: more.pop(k) for k in ('settings', 'window')
+                    if k in more}
         params = {'store': store, 'backup-type': snapshot[0],
                   'backup-id': snapshot[1], 'backup-time': snapshot[2],
                   'ns': ns, **dashed(more)}
         response = self.upgrade(path, protocol, params)
         if response.status != 101:
             raise PbsError(response.status, response.text)
-        return kind(self, snapshot)
+        return kind(self, snapshot, **announce)
 
 
 def dumps(value):
@@ -331,9 +334,18 @@ class Stream:
 
 
 class Session:
-    """HTTP/2 on an upgraded connection."""
+    """HTTP/2 on an upgraded connection.  settings (by number) and window are
+    what this side announces; by default, what the usual clients do."""
 
-    def __init__(self, conn, snapshot):
+    SETTINGS = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 2,
+                h2.settings.SettingCodes.MAX_FRAME_SIZE: 4 * MIB,
+                h2.settings.SettingCodes.ENABLE_PUSH: 0}
+    WINDOW = 2**31 - 2
+
+    def __init__(self, conn, snapshot, settings=None, window=None):
+        settings = settings or self.SETTINGS
+        self.max_frame = settings.get(
+            h2.settings.SettingCodes.MAX_FRAME_SIZE, 16384)
         self.conn = conn
         self.sock = conn.sock
         self.snapshot = snapshot
@@ -342,12 +354,11 @@ class Session:
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(
             client_side=True, header_encoding='utf-8'))
         self.h2.local_settings = h2.settings.Settings(
-            client=True, initial_values={
-                h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 2,
-                h2.settings.SettingCodes.MAX_FRAME_SIZE: 4 * MIB,
-                h2.settings.SettingCodes.ENABLE_PUSH: 0})
+            client=True, initial_values=settings)
         self.h2.initiate_connection()
-        self.h2.increment_flow_control_window(2**31 - 2 - 65535)
+        more = (self.WINDOW if window is None else window) - 65535
+        if more > 0:
+            self.h2.increment_flow_control_window(more)
         self.flush()
         if conn.rest:
             self.feed(conn.rest)
@@ -375,7 +386,7 @@ class Session:
     def feed(self, data):
         # python3-h2 takes a new frame size only from the call after the
         # one that brought the acknowledgement; both may be in one read.
-        self.h2.max_inbound_frame_size = 4 * MIB
+        self.h2.max_inbound_frame_size = self.max_frame
         for event in self.h2.receive_data(data):
             self.on_event(event)
         self.flush()
@@ -446,7 +457,10 @@ class Session:
         if json is not None:
             body = dumps(json)
             head.append(('content-type', 'application/json'))
-        head += headers
+        return self.start_head([*head, *headers], body)
+
+    def start_head(self, head, body=b''):
+        """The same with the header fields as they go out."""
         stream_id = self.h2.get_next_available_stream_id()
         stream = Stream(stream_id, body)
         self.h2.send_headers(stream_id, head, end_stream=not body)

@@ -148,7 +148,7 @@ Test(judge, refuses_bad_chunks)
 	expect_chunk_text(blob, len, &d, 101,
 	    "detected chunk with wrong length (101 != 100)");
 	expect_chunk_text(blob, len, &d, 99,
-	    "detected chunk with wrong length (99 != more)");
+	    "detected chunk with wrong length (99 != 100)");
 	expect_chunk_text(blob, 11, &d, 100, "blob too small (11 bytes).");
 	blob[3] ^= 1;
 	expect_chunk_text(blob, len, &d, 100,
