@@ -13,8 +13,12 @@ EXTRA_DIST += \
 	tests/process/test_auth.py \
 	tests/process/test_client.py \
 	tests/process/test_client_alone.py \
+	tests/process/test_durability.py \
+	tests/process/test_finish.py \
+	tests/process/test_locks.py \
 	tests/process/test_quickstart.py \
 	tests/process/test_replay.py \
+	tests/process/test_resume.py \
 	tests/process/test_reuse.py \
 	tests/process/test_server.py \
 	tests/process/test_sessions.py \
@@ -24,5 +28,4 @@ EXTRA_DIST += \
 	tests/process/test_validator_control.py \
 	tests/process/test_validator_restart.py \
 	tests/process/vtools.py \
-	tests/process/vworker.py \
-	tests/data/traces
+	tests/process/vworker.py

@@ -8,6 +8,7 @@
 #include "validator/store/poison.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@
 #define SYNCED_WRITE_S 5
 
 struct store_state {
-	int dirfd;
+	int dirfd; /* our own */
 	char name[RECORD_NAME_MAX];
 	char boot[BOOT_ID_LEN]; /* "" if unknown */
 	pthread_mutex_t lock;
@@ -152,7 +153,12 @@ store_state_open(struct store_state **out, int dirfd, const char *name,
 	int found;
 
 	*out = NULL;
-	st->dirfd = dirfd;
+	st->dirfd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+	if (st->dirfd == -1) {
+		err_errno(e, errno, "state of datastore \"%s\"", name);
+		free(st);
+		return -1;
+	}
 	if (io_boot_id(st->boot, NULL) == -1)
 		st->boot[0] = '\0';
 	pthread_mutex_init(&st->lock, NULL);
@@ -176,6 +182,7 @@ store_state_open(struct store_state **out, int dirfd, const char *name,
 	return 0;
 fail:
 	pthread_mutex_destroy(&st->lock);
+	io_close(&st->dirfd);
 	free(st);
 	return -1;
 }
@@ -192,6 +199,7 @@ store_state_close(struct store_state **stp, bool clean)
 	if (clean && !st->info.poisoned)
 		record_write(st, false, NULL);
 	pthread_mutex_destroy(&st->lock);
+	io_close(&st->dirfd);
 	free(st);
 }
 
@@ -234,6 +242,8 @@ store_state_check(struct store_state *st, struct err *e)
 int
 store_state_poison(struct store_state *st, const char *reason, struct err *e)
 {
+	struct err why = {0};
+
 	pthread_mutex_lock(&st->lock);
 	atomic_store(&st->poisoned, true);
 	if (!st->info.poisoned) {
@@ -243,10 +253,13 @@ store_state_poison(struct store_state *st, const char *reason, struct err *e)
 		    reason);
 		/* In memory it holds anyhow; on disk "in use" stays, so the
 		 * next start at least suspects what was not synced. */
-		record_write(st, true, NULL);
+		record_write(st, true, &why);
 	}
 	pthread_mutex_unlock(&st->lock);
-	return store_state_check(st, e);
+	store_state_check(st, e);
+	if (why.code != ERR_OK && e != NULL)
+		err_wrap(e, "cannot be recorded (%.100s)", why.msg);
+	return -1;
 }
 
 int

@@ -33,7 +33,8 @@ struct store_state_info {
 };
 
 /* Loads the record, or starts one (also if it is damaged: then everything up
- * to now is suspect), and notes that the store is in use.  dirfd is lent. */
+ * to now is suspect), and notes that the store is in use.  dirfd is lent
+ * for the call. */
 int store_state_open(struct store_state **out, int dirfd, const char *name,
     struct err *e);
 /* clean: marks a clean end. */

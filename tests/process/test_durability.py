@@ -1,0 +1,218 @@
+"""What a power cut, a failing disk, a full one and a store that is away do to
+backups: refused with the reason, and nothing is called good that is not."""
+
+import errno
+import itertools
+import struct
+import time
+
+import pytest
+
+import pbs
+from instance import wait_for
+from pbs import PbsError
+
+INSTANCE = {'faults': True}
+NAME = 'disk.img.fidx'
+SEEDS = itertools.count(5000)
+MIB = 1 << 20
+# The record of a store in the state folder (validator/store/poison.c).
+IN_USE_AT, LAST_SYNC_AT, BOOT_AT = 5, 15, 39
+
+
+@pytest.fixture
+def base(instance, snapshot, image):
+    """base(chunks): (snapshot, image, digests) of a finished backup."""
+    def make(chunks=3):
+        data, new = image(chunks, seed=next(SEEDS)), snapshot()
+        with instance.backup(new) as session:
+            digests = session.backup_images({NAME: data})[NAME]
+        return new, data, digests
+    return make
+
+
+def whole(instance, snap, data):
+    with instance.reader(snap) as reader:
+        return reader.image(NAME) == data
+
+
+def reuse(instance, snap, data):
+    with instance.backup(snap) as session:
+        session.backup_images({NAME: data}, incremental=True)
+
+
+def aborted(session):
+    """The text by which every request of an aborted session fails."""
+    texts = []
+
+    def refused():
+        try:
+            session.previous_time()
+        except PbsError as error:
+            texts.append(error.text)
+            return True
+    assert wait_for(refused), 'the session goes on'
+    return texts[0]
+
+
+# ---- a sync that failed
+
+def test_a_failed_sync_poisons_the_store(instance, faults, base, snapshot,
+                                         image):
+    first, data, _ = base()
+    other = instance.backup(snapshot())
+    second = snapshot(first)
+    with instance.backup(second) as session:
+        faults.fail_syncs(errno.EIO)
+        with pytest.raises(PbsError, match='sync failed'):
+            session.backup_images({NAME: data})
+    # Told once by the kernel, remembered by us: also when it is whole again.
+    faults.clear()
+    assert 'sync failed' in aborted(other)
+    other.close()
+    assert not instance.store().snapshot_path(second).exists()
+    assert wait_for(lambda: not instance.locks(second))
+    for restart in (False, True):
+        if restart:
+            instance.kill_validator()
+            instance.start_validator()
+        with pytest.raises(PbsError, match='sync failed'):
+            with instance.backup(snapshot(first)) as session:
+                session.backup_images({NAME: data})
+        # What is there can still be read.
+        assert whole(instance, first, data)
+    text = instance.admin('datastore', 'list')
+    assert 'sync' in text or 'poisoned' in text
+    instance.admin('datastore', 'clear', instance.store_name)
+    third = snapshot(first)
+    reuse(instance, third, data)
+    assert whole(instance, third, data)
+
+
+# ---- a power cut
+
+def power_cut(instance, since):
+    """As if the machine had gone down: another boot, and nothing was synced
+    since then."""
+    instance.kill_validator()
+    path = instance.dir / 'state' / 'validator' / \
+        f'{instance.store_name}.store'
+    record = bytearray(path.read_bytes())
+    assert record[IN_USE_AT] == 1
+    struct.pack_into('<q', record, LAST_SYNC_AT, int(since))
+    record[BOOT_AT:BOOT_AT + 36] = b'0' * 36
+    path.write_bytes(record)
+    instance.start_validator()
+
+
+def damage(store, digest):
+    """The name survived, the data did not."""
+    path = store.chunk_path(digest)
+    with open(path, 'r+b') as f:
+        f.seek(MIB)
+        f.write(bytes(MIB))
+
+
+def test_suspects_are_decoded(instance, store, base, snapshot):
+    before = time.time()
+    first, data, digests = base()
+    good, good_data, good_digests = base()
+    damage(store, digests[1])
+    power_cut(instance, before)
+    second = snapshot(first)
+    with instance.backup(second) as session:
+        session.previous(NAME)
+        text = aborted(session)
+    assert digests[1].hex() in text and 'damaged' in text
+    assert 'marked as bad' in text
+    assert store.verify_state(first)['state'] == 'failed'
+    # Whole ones are found to be whole.
+    third = snapshot(good)
+    reuse(instance, third, good_data)
+    assert store.verify_state(good) is None
+    assert whole(instance, third, good_data)
+
+
+def test_suspects_are_replaced_by_an_upload(instance, store, snapshot, base):
+    before = time.time()
+    first, data, digests = base()
+    damage(store, digests[0])
+    power_cut(instance, before)
+    second = snapshot()
+    with instance.backup(second) as session:
+        session.backup_images({NAME: data})
+    assert whole(instance, second, data)
+
+
+# ---- no space
+
+def test_a_full_store_refuses_uploads_only(instance, store, base, snapshot,
+                                           image):
+    first, data, digests = base()
+    second = snapshot(first)
+    reuse(instance, second, data)
+    instance.change_options({}, {'min-free': '1000T'})
+    instance.restart_validator()
+    try:
+        with pytest.raises(PbsError) as e:
+            with instance.backup(snapshot(first)) as session:
+                session.backup_images({NAME: image(1, seed=next(SEEDS))})
+        assert 'full up to its reserve' in e.value.text
+        # Reading, deleting and marking go on.
+        assert whole(instance, second, data)
+        conn = instance.login()
+        conn.delete('admin/datastore/store/snapshots', backup_type=first[0],
+                    backup_id=first[1], backup_time=first[2])
+        conn.close()
+        assert not store.snapshot_path(first).exists()
+    finally:
+        instance.change_options({}, {'min-free': '64M'})
+        instance.restart_validator()
+    reuse(instance, snapshot(second), data)
+
+
+# ---- a store that is away
+
+def test_a_store_that_goes_away(instance, store, base, snapshot, image):
+    first, data, digests = base()
+    away = store.path.with_name('away')
+    with instance.backup(snapshot(first)) as session:
+        store.path.rename(away)
+        try:
+            # Also without its chunks, as an empty mount point looks.
+            for d in digests:
+                (away / '.chunks' / d.hex()[:4] / d.hex()).rename(
+                    away / d.hex())
+            session.previous(NAME)
+            text = aborted(session)
+        finally:
+            for d in digests:
+                (away / d.hex()).rename(
+                    away / '.chunks' / d.hex()[:4] / d.hex())
+            away.rename(store.path)
+    assert 'cannot check reused chunks' in text
+    assert store.verify_state(first) is None
+    second = snapshot(first)
+    reuse(instance, second, data)
+    assert whole(instance, second, data)
+
+
+def test_a_store_that_is_not_there_at_start(fresh_instance, snapshot, image):
+    inst = fresh_instance(datastores=('store', 'other'))
+    new, data = snapshot(), image(1, seed=next(SEEDS))
+    with inst.backup(new) as session:
+        session.backup_images({NAME: data})
+    inst.end('validator')
+    away = inst.stores / 'away'
+    (inst.stores / 'store').rename(away)
+    inst.start_validator()
+    with pytest.raises(PbsError) as e:
+        inst.backup(snapshot(new))
+    assert e.value.status >= 400 and 'store' in e.value.text
+    # The other one does not care.
+    with inst.login().backup('other', new) as session:
+        session.backup_images({NAME: data})
+    away.rename(inst.stores / 'store')
+    inst.restart_validator()
+    with inst.backup(snapshot(new)) as session:
+        assert session.previous_time() == new[2]

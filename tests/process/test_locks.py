@@ -1,0 +1,131 @@
+"""Locks as clients meet them: a conflict is an error that names the holder,
+and nothing is held a moment longer than needed."""
+
+import pytest
+
+from instance import wait_for
+from pbs import PbsError
+from store import time_text
+
+NAME = 'disk.img.fidx'
+SNAPSHOTS, GROUPS = 'admin/datastore/store/snapshots', \
+    'admin/datastore/store/groups'
+
+
+def make(instance, snap, image, seed=1):
+    with instance.backup(snap) as session:
+        session.backup_images({NAME: image(1, seed=seed)})
+    return snap
+
+
+def forget(instance, snap):
+    conn = instance.login()
+    try:
+        conn.delete(SNAPSHOTS, backup_type=snap[0], backup_id=snap[1],
+                    backup_time=snap[2])
+    finally:
+        conn.close()
+
+
+def forget_group(instance, snap):
+    conn = instance.login()
+    try:
+        conn.delete(GROUPS, backup_type=snap[0], backup_id=snap[1])
+    finally:
+        conn.close()
+
+
+def key(snap, time=True):
+    name = f'store/{snap[0]}/{snap[1]}'
+    return f'{name}/{time_text(snap[2])}' if time else name
+
+
+def refused(what, *args):
+    with pytest.raises(PbsError) as e:
+        what(*args)
+    assert e.value.status == 400
+    return e.value.text
+
+
+def test_base_is_locked_while_the_backup_runs(instance, snapshot, image):
+    first = make(instance, snapshot(), image)
+    second = snapshot(first)
+    with instance.backup(second) as session:
+        assert session.previous_time() == first[2]
+        info = instance.session_of(second)
+        locks = instance.locks(second)
+        assert locks[key(first)] == 'shared'
+        assert locks[key(second, time=False)] == 'exclusive'
+        text = refused(forget, instance, first)
+        assert 'unable to acquire lock on snapshot directory' in text
+        assert info['id'] in text and 'backup by user@pbs' in text
+        assert info['id'] in refused(forget_group, instance, first)
+        assert instance.store().snapshot_path(first).exists()
+        session.backup_images({NAME: image(1)}, incremental=False)
+        # Free as soon as finish was answered.
+        assert not instance.locks(second)
+        forget(instance, first)
+    assert not instance.store().snapshot_path(first).exists()
+
+
+def test_a_group_takes_one_backup_at_a_time(instance, snapshot, image):
+    first = snapshot()
+    with instance.backup(first):
+        info = instance.session_of(first)
+        text = refused(instance.backup, snapshot(first))
+        assert 'another backup is already running' in text
+        assert info['id'] in text
+        # Other groups are free.
+        make(instance, snapshot(), image)
+    assert wait_for(lambda: not instance.locks(first))
+    make(instance, snapshot(first), image)
+
+
+def test_a_reader_shares_its_snapshot(instance, snapshot, image):
+    first = make(instance, snapshot(), image)
+    with instance.reader(first) as one, instance.reader(first) as two:
+        assert instance.locks(first) == {key(first): 'shared'}
+        text = refused(forget, instance, first)
+        assert 'reader by user@pbs' in text
+        # A backup may use it as its base meanwhile.
+        second = make(instance, snapshot(first), image)
+        for reader in one, two:
+            assert reader.image(NAME) == image(1, seed=1)
+    assert wait_for(lambda: not instance.locks(first))
+    forget(instance, first)
+    with instance.reader(second) as reader:
+        assert reader.image(NAME) == image(1, seed=1)
+
+
+def test_a_snapshot_in_work_is_no_snapshot(instance, snapshot, image):
+    new = snapshot()
+    with instance.backup(new):
+        with pytest.raises(PbsError):
+            instance.reader(new)
+        conn = instance.login()
+        assert new[1] not in [s['backup-id'] for s in conn.get(SNAPSHOTS)]
+        conn.close()
+
+
+@pytest.mark.parametrize('end', ['close', 'reset', 'stop'])
+def test_all_is_free_after_an_end_without_finish(instance, snapshot, image,
+                                                 end):
+    first = make(instance, snapshot(), image)
+    second = snapshot(first)
+    session = instance.backup(second)
+    session.previous(NAME)
+    info = instance.session_of(second)
+    if end == 'close':
+        session.close()
+    elif end == 'reset':
+        session.h2.close_connection()
+        session.flush()
+    else:
+        instance.admin('session', 'stop', info['id'])
+    assert wait_for(lambda: not instance.locks(second))
+    folder = instance.store().path / '.holdfast/sessions' / info['id']
+    assert wait_for(lambda: not folder.exists())
+    session.close()
+    assert wait_for(lambda: not instance.session_of(second))
+    forget(instance, first)
+    assert 'TASK ERROR' in instance.task_log(info['upid'])[-1]
