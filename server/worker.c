@@ -244,9 +244,8 @@ worker_on_certificates_changed(void *arg)
  * another user.  A container may forbid the first two.
  */
 static void
-worker_isolate(const struct server_conf *conf)
+worker_isolate(const struct server_conf *conf, const char *root)
 {
-	char *root = xasprintf("%s/worker", conf->run_dir);
 	uid_t uid;
 	gid_t gid;
 	struct err e = {0};
@@ -262,23 +261,36 @@ worker_isolate(const struct server_conf *conf)
 		fatal_e("worker", &e, "cannot change the root folder");
 	if (proc_drop(uid, gid, NULL, 0, &e) == -1)
 		fatal_e("worker", &e, "cannot drop privileges");
-	free(root);
+}
+
+/*
+ * The worker stays in the folder of the two sockets.  Their names alone are
+ * never too long for an address, and a sealed worker could not open the folder
+ * to shorten a path.
+ */
+static void
+worker_settle(const struct server_conf *conf)
+{
+	char *folder = xasprintf("%s/worker", conf->run_dir);
+
+	if (geteuid() == 0)
+		worker_isolate(conf, folder);
+	else if (chdir(folder) == -1)
+		fatal_sys("worker", "cannot go to %s", folder);
+	free(folder);
 }
 
 static void
-worker_clients(struct worker *w, const char *folder)
+worker_clients(struct worker *w)
 {
-	char *auth = xasprintf("%s/auth.sock", folder);
-	char *validator = xasprintf("%s/validator.sock", folder);
 	struct err e = {0};
 
-	w->auth = aclient_new(w->base, auth, worker_on_certificates_changed, w);
-	w->validator = vclient_new(w->base, validator);
+	w->auth = aclient_new(w->base, "auth.sock",
+	    worker_on_certificates_changed, w);
+	w->validator = vclient_new(w->base, "validator.sock");
 	w->signer = signer_new(aclient_sign, w->auth, &e);
 	if (w->signer == NULL)
 		fatal_e("worker", &e, "cannot use OpenSSL");
-	free(auth);
-	free(validator);
 	w->api.base = w->base;
 	w->api.auth = w->auth;
 	w->api.validator = w->validator;
@@ -327,7 +339,6 @@ worker_greet(struct worker *w)
 struct worker *
 worker_new(const struct server_conf *conf)
 {
-	int root = geteuid() == 0;
 	struct worker *w = xcalloc(1, sizeof(*w));
 	struct err e = {0};
 
@@ -341,21 +352,13 @@ worker_new(const struct server_conf *conf)
 	tzset();
 	if (tls_ctx_warm_up(&e) == -1)
 		fatal_e("worker", &e, "cannot use OpenSSL");
-	if (root)
-		worker_isolate(conf);
+	worker_settle(conf);
 	if (proc_harden(0, &e) == -1)
 		fatal_e("worker", &e, "cannot harden the process");
 	w->base = event_base_new();
 	if (w->base == NULL)
 		fatal("worker", "cannot make an event base");
-	if (root)
-		worker_clients(w, "");
-	else {
-		char *folder = xasprintf("%s/worker", conf->run_dir);
-
-		worker_clients(w, folder);
-		free(folder);
-	}
+	worker_clients(w);
 	worker_certificates(w);
 	if (sandbox_enter(SANDBOX_WORKER, NULL, 0,
 		conf->require_sandbox ? SANDBOX_F_REQUIRE : 0, &e) == -1) {
