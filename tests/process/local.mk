@@ -1,10 +1,9 @@
 # Process tests (pytest) over the real programs; ./check runs them.
-EXTRA_DIST += \
+EXTRA_DIST += tests/data/traces \
 	tests/process/authipc.py \
 	tests/process/conftest.py \
 	tests/process/fake_server.py \
-	tests/process/faults.c \
-	tests/process/faults.py \
+	tests/process/faults.c tests/process/faults.py \
 	tests/process/instance.py \
 	tests/process/pbs.py \
 	tests/process/pytest.ini \
@@ -15,6 +14,9 @@ EXTRA_DIST += \
 	tests/process/test_client_alone.py \
 	tests/process/test_durability.py \
 	tests/process/test_finish.py \
+	tests/process/test_h2_abuse.py \
+	tests/process/test_h2_restart.py \
+	tests/process/test_h2_session.py \
 	tests/process/test_locks.py \
 	tests/process/test_quickstart.py \
 	tests/process/test_replay.py \
