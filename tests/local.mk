@@ -39,6 +39,8 @@ check-format:
 
 # The unit tests under AddressSanitizer and UBSan, in a build of their own.
 # Reports go to files, since a sanitizer in a test's child is easily missed.
+# Then those process tests that see every program and take little time.
+ASAN_PROCESS_TESTS = test_client.py test_sessions.py test_validator_calls.py
 check-asan:
 	$(MKDIR_P) asan
 	cd asan && { test -f Makefile || \
@@ -46,7 +48,13 @@ check-asan:
 	rm -f asan/san.*
 	cd asan && ASAN_OPTIONS=log_path=$(abs_top_builddir)/asan/san \
 	    UBSAN_OPTIONS=log_path=$(abs_top_builddir)/asan/san \
-	    $(MAKE) check
+	    $(MAKE) all check
+	ASAN_OPTIONS=log_path=$(abs_top_builddir)/asan/san \
+	    UBSAN_OPTIONS=log_path=$(abs_top_builddir)/asan/san \
+	    HOLDFAST_BUILD=$(abs_top_builddir)/asan PYTHONDONTWRITEBYTECODE=1 \
+	    /usr/bin/python3 -m pytest -q -n 3 --dist loadfile \
+	    -p no:cacheprovider -c $(abs_srcdir)/tests/process/pytest.ini \
+	    $(ASAN_PROCESS_TESTS:%=$(abs_srcdir)/tests/process/%)
 	@if ls asan/san.* >/dev/null 2>&1; then cat asan/san.*; exit 1; fi
 # The script is named like the target, so it cannot be in a list.  From a
 # checkout, a tarball that lacks one of its files is refused.
