@@ -122,7 +122,7 @@
 	F(u8, level, 0)    \
 	F(str, text, IPC_TEXT_MAX)
 
-/* The client is gone; clean 1 if by end of connection.  No answer. */
+/* The client is gone; clean 1 if by end of connection.  Answered by DONE. */
 #define MSG_SESSION_CLOSE(F) \
 	F(u8, clean, 0)      \
 	F(str, text, IPC_TEXT_MAX)

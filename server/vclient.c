@@ -22,7 +22,6 @@
 #include "common/mem.h"
 
 #define LOG_SUB "vclient"
-#define CLOSE_POLL_MS 10 /* until the last message has left */
 #define HELLO_PROGRAM "holdfast-worker"
 
 static bool
@@ -236,6 +235,17 @@ vclient_session_id(const struct vclient *v)
 	return v->session_id;
 }
 
+static void
+on_close_answer(void *arg, struct vclient_reply *r, const struct err *e)
+{
+	struct vclient *v = arg;
+
+	(void)r;
+	(void)e; /* gone is gone, whatever the validator thinks of it */
+	v->session = VCLIENT_SESSION_OVER;
+	event_active(v->kick, EV_TIMEOUT, 0);
+}
+
 void
 vclient_session_close(struct vclient *v, const struct msg_SESSION_CLOSE *m,
     void (*done)(void *arg), void *arg)
@@ -250,13 +260,17 @@ vclient_session_close(struct vclient *v, const struct msg_SESSION_CLOSE *m,
 	vclient_fail_session_reqs(v, &e);
 	wire_w_init(&w, v->scratch, sizeof(v->scratch));
 	msg_put_SESSION_CLOSE(&w, m);
-	if (v->session == VCLIENT_SESSION_OPEN && wire_w_len(&w) != -1)
-		vclient_request(v, MSG_ID_SESSION_CLOSE, VCLIENT_SCOPE_NOTE, &w,
-		    -1, NULL, NULL);
+	/* Answered, because what is written to a validator that is just dying
+	 * seems sent: its successor would wait for this worker in vain. */
+	if (v->session == VCLIENT_SESSION_OPEN)
+		vclient_request(v, MSG_ID_SESSION_CLOSE, VCLIENT_SCOPE_SESSION,
+		    &w, -1, on_close_answer, v);
+	v->close_end_ms = io_monotonic_ms() + VCLIENT_RESUME_WAIT_MS;
 	event_active(v->kick, EV_TIMEOUT, 0);
 }
 
-/* The last message is out, or there is nobody to send it to. */
+/* The last message is answered, or there is nobody to answer it: a validator
+ * that only hangs learns from the end of the connection. */
 static void
 vclient_check_closed(struct vclient *v)
 {
@@ -264,9 +278,8 @@ vclient_check_closed(struct vclient *v)
 
 	if (closed == NULL)
 		return;
-	if (v->session == VCLIENT_SESSION_OPEN && !TAILQ_EMPTY(&v->reqs))
-		return;
-	if (v->ipc != NULL && ipc_is_open(v->ipc) && ipc_backlog(v->ipc) > 0)
+	if (v->session == VCLIENT_SESSION_OPEN &&
+	    io_monotonic_ms() < v->close_end_ms)
 		return;
 	v->closed = NULL;
 	v->session = VCLIENT_SESSION_OVER;
@@ -311,7 +324,7 @@ vclient_arm(struct vclient *v)
 	if (v->state == VCLIENT_STATE_DOWN && vclient_is_needed(v))
 		next = earlier(next, v->retry_ms + 1);
 	if (v->closed != NULL)
-		next = earlier(next, now + CLOSE_POLL_MS);
+		next = earlier(next, v->close_end_ms);
 	if (next == 0) {
 		event_del(v->timer);
 		return;

@@ -114,7 +114,7 @@ VCLIENT_SESSION_REQUESTS(X)
 /* A line for the task log; dropped if the validator is away. */
 void vclient_session_log(struct vclient *v, const struct msg_SESSION_LOG *m);
 /* The client is gone: what is on its way fails (from the loop), then done when
- * the message is out or cannot get out any more: the worker may end.  done
+ * the validator has answered or is not going to: the worker may end.  done
  * may be NULL. */
 void vclient_session_close(struct vclient *v, const struct msg_SESSION_CLOSE *m,
     void (*done)(void *arg), void *arg);

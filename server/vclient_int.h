@@ -84,6 +84,7 @@ struct vclient {
 
 	void (*closed)(void *arg); /* wanted by vclient_session_close() */
 	void *closed_arg;
+	uint64_t close_end_ms; /* no longer waiting for the answer */
 
 	uint8_t scratch[IPC_BODY_MAX];
 };

@@ -510,10 +510,15 @@ val_on_session_close(void *ctx, struct ipc_msg *m)
 
 	if (s == NULL || PEER_GET(m, SESSION_CLOSE, &msg) == -1)
 		return -1;
+	/* About to end: the successor gets it again, from a worker that was not
+	 * answered, and frees the session then. */
+	if (s->sessions->suspended)
+		return 0;
 	if (msg.clean)
 		err_clear(&why);
 	else
 		err_set(&why, ERR_IO, "%s", STR_VIS(msg.text));
+	peer_send_done(ctx, s->id, m->seq);
 	peer_detach(ctx);
 	session_peer_gone(s, &why);
 	return 0;

@@ -121,6 +121,8 @@ val_on_any(void *ctx, struct ipc_msg *m)
 	}
 	if (m->type == MSG_ID_SESSION_RESUME)
 		val_resume(m);
+	if (m->type == MSG_ID_SESSION_CLOSE)
+		ipc_send(val.peer, MSG_ID_DONE, SESSION, m->seq, NULL, 0, &e);
 	wire_r_bytes(&m->body, wire_r_left(&m->body));
 	return 0;
 }
@@ -689,6 +691,24 @@ Test(vclient, the_last_message_waits_for_the_validator)
 	WAIT(sess.closed == 1 && seen_since(from, MSG_ID_SESSION_CLOSE) == 1);
 	cr_assert_eq(seen_since(from, MSG_ID_SESSION_RESUME), 1);
 	cr_assert_eq(seen_since(from, MSG_ID_DEPOSIT), 0);
+}
+
+/* The successor must not wait for a worker whose last message was lost. */
+Test(vclient, the_last_message_is_sent_until_it_is_answered)
+{
+	struct msg_SESSION_CLOSE m = {.text = "bye"};
+	int from;
+
+	open_backup();
+	val.kill_at = from = val.count;
+	vclient_session_close(v, &m, on_session_closed, NULL);
+	WAIT(val.peer == NULL);
+	cr_assert_eq(sess.closed, 0);
+	val_kill();
+	val_start();
+	WAIT(sess.closed == 1);
+	cr_assert_eq(seen_since(from, MSG_ID_SESSION_RESUME), 1);
+	cr_assert_eq(seen_since(from, MSG_ID_SESSION_CLOSE), 1);
 }
 
 Test(vclient, a_session_nobody_wants_any_more_is_closed)
