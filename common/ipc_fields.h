@@ -399,4 +399,42 @@
 	F(u8, match, 0) \
 	F(str, hash, IPC_HASH_MAX)
 
+/* ---- VJ, validator to job ---- */
+
+/* kind: a name of validator/jobs/job_kinds.def.  args: "key=value" strings,
+ * each ended by NUL. */
+#define MSG_JOB_START(F)             \
+	F(str, kind, 32)             \
+	F(str, store, IPC_STORE_MAX) \
+	F(str, upid, IPC_UPID_MAX)   \
+	F(bytes, args, 32768)
+
+/* Of any request that has no answer of its own.  code: enum err_code; the
+ * numbers are as the request says. */
+#define MSG_JOB_REPLY(F) \
+	F(u16, code, 0)  \
+	F(u64, n0, 0)    \
+	F(u64, n1, 0)    \
+	F(u64, n2, 0)    \
+	F(u64, n3, 0)    \
+	F(str, text, IPC_TEXT_MAX)
+
+/* ---- VJ, job to validator ---- */
+
+/* A line for the task log; warning 1: counts as one. */
+#define MSG_JOB_LOG(F)    \
+	F(u8, warning, 0) \
+	F(str, text, IPC_TEXT_MAX)
+
+/* what: "marking"; total 0: not known. */
+#define MSG_JOB_PROGRESS(F) \
+	F(str, what, 32)    \
+	F(u64, done, 0)     \
+	F(u64, total, 0)
+
+/* The last message.  code ERR_OK: all is well. */
+#define MSG_JOB_END(F)  \
+	F(u16, code, 0) \
+	F(str, text, IPC_TEXT_MAX)
+
 #endif

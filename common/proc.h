@@ -18,13 +18,15 @@ struct event_base;
  *
  *             worker            auth               hasher   checker  job
  *   3 STATUS  status pipe, write end: one struct proc_status a change; not
- *             for workers, who say WRK_READY
+ *             for workers, who say WRK_READY, and jobs
  *   4 DEAD    read end of a pipe whose write end only the parent holds; not
- *             for workers, to whom MAIN shows it
+ *             for workers, to whom MAIN shows it, and jobs, who are killed
  *   5 MAIN    seqpacket, the   listening socket   seqpacket socket to the
  *             master passes    for workers        parent, peer's messages
  *             its connection
- *   6 EXTRA   -                control socket     -
+ *   6 EXTRA   -                control socket     -        -        folder of
+ *                                                                 the store
+ *   7 CHUNKS  -                -                  -        -        its .chunks
  *
  * Environment: nothing is inherited but PATH, LANG, TZ and the names below.
  */
@@ -33,6 +35,7 @@ enum proc_fd {
 	PROC_FD_DEAD = 4,
 	PROC_FD_MAIN = 5,
 	PROC_FD_EXTRA = 6,
+	PROC_FD_CHUNKS = 7,
 	PROC_FD_MAX = 16, /* more than any child gets */
 };
 

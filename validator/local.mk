@@ -1,6 +1,6 @@
 # validator/: the datastores' owner and its checkers; validator/store/ below.
-noinst_LIBRARIES += libvalidator.a libchecker.a
-pkglibexec_PROGRAMS += holdfast-checker
+noinst_LIBRARIES += libvalidator.a libchecker.a libjob.a
+pkglibexec_PROGRAMS += holdfast-checker holdfast-job
 EXTRA_PROGRAMS += holdfast-validator
 
 libchecker_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
@@ -11,6 +11,15 @@ libchecker_a_SOURCES = \
 holdfast_checker_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 holdfast_checker_SOURCES = validator/checker_main.c
 holdfast_checker_LDADD = libchecker.a $(FORMAT_LIBS) $(COMMON_LIBS)
+
+libjob_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+libjob_a_SOURCES = \
+	validator/jobs/job.c validator/jobs/job.h validator/jobs/job_int.h \
+	validator/jobs/job_kinds.def
+
+holdfast_job_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+holdfast_job_SOURCES = validator/jobs/job_main.c
+holdfast_job_LDADD = libjob.a $(FORMAT_LIBS) $(COMMON_LIBS)
 
 libvalidator_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 libvalidator_a_SOURCES = \
@@ -27,6 +36,7 @@ libvalidator_a_SOURCES = \
 	validator/control_cmds.c \
 	validator/deposit.c \
 	validator/finish.c validator/finish.h \
+	validator/jobs/jobs.c validator/jobs/jobs.h validator/jobs/jobs_int.h \
 	validator/manifest_edit.c validator/manifest_edit.h \
 	validator/peer.c validator/peer.h \
 	validator/reuse.c validator/reuse.h \

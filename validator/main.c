@@ -20,6 +20,7 @@
 #include "common/proc.h"
 #include "validator/checker.h"
 #include "validator/control.h"
+#include "validator/jobs/jobs.h"
 #include "validator/manifest_edit.h"
 #include "validator/peer.h"
 #include "validator/session.h"
@@ -112,6 +113,7 @@ on_child(int fd, short what, void *ctx)
 	(void)fd;
 	(void)what;
 	checker_pool_reap(v->checkers);
+	jobs_reap(v->jobs);
 }
 
 static void
@@ -201,6 +203,7 @@ make_modules(struct validator *v)
 	free(checker);
 	if (v->checkers == NULL)
 		fatal_e("main", &e, "cannot make checkers");
+	v->jobs = jobs_new(v);
 	v->edits = manifest_edits_new(v);
 	if ((v->sessions = sessions_new(v, &e)) == NULL ||
 	    sessions_recover(v->sessions, &e) == -1)
@@ -214,6 +217,7 @@ free_modules(struct validator *v)
 	size_t i;
 
 	sessions_suspend(v->sessions);
+	jobs_stop_all(v->jobs);
 	peers_free(&v->peers);
 	checker_pool_stop(v->checkers);
 	for (i = 0; i < v->nstores; i++)
@@ -221,6 +225,7 @@ free_modules(struct validator *v)
 			store_pool_free(&v->stores[i].pool);
 	store_pool_free(&v->local_pool);
 	sessions_free(&v->sessions);
+	jobs_free(&v->jobs);
 	manifest_edits_free(&v->edits);
 	checker_pool_free(&v->checkers);
 	grant_seen_free(v->grants);

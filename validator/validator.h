@@ -17,6 +17,7 @@
  */
 struct checker_pool;
 struct event_base;
+struct jobs;
 struct lockdb;
 struct manifest_edits;
 struct peers;
@@ -49,6 +50,7 @@ struct validator {
 	struct store_pool *local_pool;   /* for the folders STATE and LOG */
 	struct checker_pool *checkers;
 	struct tasks *tasks;
+	struct jobs *jobs;
 	struct manifest_edits *edits;
 	struct sessions *sessions;
 	struct peers *peers;
