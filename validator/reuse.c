@@ -7,15 +7,23 @@
 
 #include "validator/reuse.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/log.h"
 #include "common/mem.h"
 #include "validator/store/bitmap.h"
 
+#define WHAT_SIZE 128
+
 struct reuse_file {
 	struct bitmap *checked; /* NULL: no such file */
 	struct bitmap *referenced;
+};
+
+struct reuse_chunk {
+	struct digest digest;
+	bool damaged; /* else missing */
 };
 
 struct reuse {
@@ -29,12 +37,11 @@ struct reuse {
 	bool doomed;  /* the session ends as soon as the mark is made */
 	struct err mark_err;
 	bool nothing_to_mark;
-	struct digest missing_digest; /* the one that is told */
-	bool damaged;
+	char what[WHAT_SIZE]; /* is wrong with the base: the reason of doom */
 	/* What is missing and not needed yet (abort-when-referenced); one
 	 * chunk may stand at several positions. */
 	size_t nmissing;
-	struct digest missing[REUSE_MISSING_MAX];
+	struct reuse_chunk missing[REUSE_MISSING_MAX];
 	uint32_t nfiles;
 	struct reuse_file files[REUSE_FILES_MAX];
 };
@@ -108,29 +115,24 @@ reuse_abort(struct reuse *r, const struct err *why)
 }
 
 static void
-reuse_abort_missing(struct reuse *r)
+reuse_abort_bad(struct reuse *r)
 {
-	const char *what = r->damaged ? "damaged" : "missing";
-	char hex[DIGEST_HEX_LEN + 1];
 	struct err why;
 
-	digest_to_hex(&r->missing_digest, hex);
 	if (r->nothing_to_mark)
 		err_set(&why, ERR_MISSING,
-		    "chunk %s of the previous snapshot is %s; there is no "
-		    "previous snapshot any more that could be marked as bad",
-		    hex, what);
+		    "%s; there is no previous snapshot any more that could be "
+		    "marked as bad",
+		    r->what);
 	else if (r->mark_err.code != ERR_OK)
 		err_set(&why, ERR_MISSING,
-		    "chunk %s of the previous snapshot is %s; marking the "
-		    "previous snapshot as bad failed: %.200s",
-		    hex, what, r->mark_err.msg);
+		    "%s; marking the previous snapshot as bad failed: %s",
+		    r->what, r->mark_err.msg);
 	else
 		err_set(&why, ERR_MISSING,
-		    "chunk %s of the previous snapshot is %s; the previous "
-		    "snapshot was marked as bad, the next backup will be a "
-		    "full one",
-		    hex, what);
+		    "%s; the previous snapshot was marked as bad, the next "
+		    "backup will be a full one",
+		    r->what);
 	reuse_abort(r, &why);
 }
 
@@ -177,14 +179,33 @@ reuse_has_file(const struct reuse *r, uint32_t file)
 
 /* Ends the session, at once or when the mark is made. */
 static void
-reuse_doom(struct reuse *r, const struct digest *digest)
+reuse_doom(struct reuse *r, const char *what)
 {
 	if (r->doomed)
 		return;
 	r->doomed = true;
-	r->missing_digest = *digest;
+	snprintf(r->what, sizeof(r->what), "%s", what);
 	if (r->marked)
-		reuse_abort_missing(r);
+		reuse_abort_bad(r);
+}
+
+static void
+chunk_what(const struct reuse_chunk *c, char what[WHAT_SIZE])
+{
+	char hex[DIGEST_HEX_LEN + 1];
+
+	digest_to_hex(&c->digest, hex);
+	snprintf(what, WHAT_SIZE, "chunk %s of the previous snapshot is %s",
+	    hex, c->damaged ? "damaged" : "missing");
+}
+
+static void
+reuse_doom_chunk(struct reuse *r, const struct reuse_chunk *c)
+{
+	char what[WHAT_SIZE];
+
+	chunk_what(c, what);
+	reuse_doom(r, what);
 }
 
 void
@@ -197,8 +218,8 @@ reuse_reference(struct reuse *r, uint32_t file, uint64_t pos,
 	if (r->state != REUSE_RUNNING)
 		return;
 	for (i = 0; i < r->nmissing; i++) {
-		if (digest_equal(&r->missing[i], digest)) {
-			reuse_doom(r, digest);
+		if (digest_equal(&r->missing[i].digest, digest)) {
+			reuse_doom_chunk(r, &r->missing[i]);
 			return;
 		}
 	}
@@ -213,7 +234,7 @@ reuse_reference_all(struct reuse *r, uint32_t file)
 	for (pos = 0; pos < f->referenced->bits; pos++)
 		bitmap_set(f->referenced, pos);
 	if (r->state == REUSE_RUNNING && r->nmissing > 0)
-		reuse_doom(r, &r->missing[0]);
+		reuse_doom_chunk(r, &r->missing[0]);
 }
 
 /* --- findings --- */
@@ -225,29 +246,50 @@ reuse_progress(struct reuse *r)
 		reuse_try_join(r);
 }
 
+static void
+reuse_mark(struct reuse *r, const char *what)
+{
+	if (r->marking || r->marked)
+		return;
+	r->marking = true;
+	r->cb.mark(r->cb.ctx, what);
+}
+
 void
 reuse_missing(struct reuse *r, uint32_t file, uint64_t pos,
     const struct digest *digest, bool damaged)
 {
+	struct reuse_chunk chunk = {*digest, damaged};
 	struct reuse_file *f = &r->files[file];
+	char what[WHAT_SIZE];
 
 	if (r->state != REUSE_RUNNING)
 		return;
 	if (r->nmissing < REUSE_MISSING_MAX)
-		r->missing[r->nmissing++] = *digest;
-	r->damaged |= damaged;
-	if (!r->marking && !r->marked) {
-		r->marking = true;
-		r->cb.mark(r->cb.ctx, digest);
-	}
+		r->missing[r->nmissing++] = chunk;
+	chunk_what(&chunk, what);
+	reuse_mark(r, what);
 	if (r->on_missing == ON_MISSING_ABORT ||
 	    bitmap_get(f->referenced, pos) || r->nmissing == REUSE_MISSING_MAX)
-		reuse_doom(r, digest);
+		reuse_doom(r, what);
 	if (r->state != REUSE_RUNNING || r->doomed)
 		return;
 	/* Known by its digest from now on; the scan need not find it again. */
 	bitmap_set(f->checked, pos);
 	r->cb.scan(r->cb.ctx, file);
+}
+
+void
+reuse_damaged(struct reuse *r, const char *name)
+{
+	char what[WHAT_SIZE];
+
+	if (r->state != REUSE_RUNNING)
+		return;
+	snprintf(what, sizeof(what),
+	    "index \"%.64s\" of the previous snapshot is damaged", name);
+	reuse_mark(r, what);
+	reuse_doom(r, what);
 }
 
 void
@@ -270,7 +312,7 @@ reuse_marked(struct reuse *r, const struct err *failed, bool nothing_to_mark)
 	if (failed != NULL)
 		r->mark_err = *failed;
 	if (r->state == REUSE_RUNNING && r->doomed)
-		reuse_abort_missing(r);
+		reuse_abort_bad(r);
 }
 
 /* --- finish --- */

@@ -20,7 +20,8 @@
  *                   -> JOINED       finish passed, no base index was used
  *   RUNNING         -> JOINED       finish passed: what is referenced is
  * checked
- *                   -> ABORTED      a chunk is missing, or checking fails
+ *                   -> ABORTED      a chunk is missing, a base index is
+ * damaged, or checking fails
  *   JOINED          -> RUNNING      finish was refused later, the session goes
  *                                   on (NOT_INITIALISED without files)
  *
@@ -49,8 +50,9 @@ struct reuse_cb {
 	/* Check this file, from now on or again from where it stopped; it may
 	 * be on its way already. */
 	void (*scan)(void *ctx, uint32_t file);
-	/* Mark the base as failed, durably; reuse_marked() follows, later. */
-	void (*mark)(void *ctx, const struct digest *missing);
+	/* Mark the base as failed, durably; reuse_marked() follows, later.
+	 * what: the reason, "chunk ... of the previous snapshot is missing". */
+	void (*mark)(void *ctx, const char *what);
 	/* The session is over, with this reason. */
 	void (*abort)(void *ctx, const struct err *why);
 	/* Finish may go on (asked for by reuse_join()). */
@@ -83,6 +85,9 @@ void reuse_progress(struct reuse *r);
 /* damaged: it is there, but does not decode.  The scan of the file stopped. */
 void reuse_missing(struct reuse *r, uint32_t file, uint64_t pos,
     const struct digest *digest, bool damaged);
+/* A base index cannot be read since its bytes are wrong: as bad as a missing
+ * chunk that is referenced, since who knows which one would be. */
+void reuse_damaged(struct reuse *r, const char *name);
 /* Neither there nor missing: an error of the disk, say.  Aborts, marks
  * nothing. */
 void reuse_failed(struct reuse *r, const struct err *why);

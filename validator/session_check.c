@@ -30,6 +30,21 @@
 
 #define CHECK_HELD_US 50000
 
+/* Neither there nor missing: the index itself is damaged, or something that
+ * says nothing of the base. */
+static void
+check_error(struct session *s, const struct session_file *f,
+    const struct err *why)
+{
+	if (why->code != ERR_CORRUPT) {
+		reuse_failed(s->reuse, why);
+		return;
+	}
+	session_log_line(s, "cannot read '%s' of the previous snapshot: %s",
+	    f->name, STR_VIS(why->msg));
+	reuse_damaged(s->reuse, f->name);
+}
+
 /* --- suspects: chunks that may not be whole after a power cut --- */
 
 struct suspect {
@@ -150,7 +165,7 @@ suspect_opened(struct store_job *job)
 			reuse_missing(s->reuse, u->file->number, u->pos,
 			    &u->entry.digest, false);
 		else
-			reuse_failed(s->reuse, &u->req.err);
+			check_error(s, u->file, &u->req.err);
 		suspect_end(u);
 	}
 }
@@ -213,7 +228,7 @@ scan_done(void *ctx, struct reuse_scan *scan)
 			    &r.digest, false);
 		} else if (r.state == CHUNK_ERROR) {
 			why = *r.err;
-			reuse_failed(s->reuse, &why);
+			check_error(s, f, &why);
 		} else {
 			session_log_line(s,
 			    "%" PRIu64 " reused chunks checked in '%s' in "
@@ -331,12 +346,12 @@ forget_done(struct store_job *job)
 }
 
 static void
-check_mark(void *ctx, const struct digest *missing)
+check_mark(void *ctx, const char *what)
 {
 	struct session *s = ctx;
 	struct backup_snapshot base = {s->snap.group, s->base_time};
 	struct session_req *forget = xcalloc(1, sizeof(*forget));
-	char hex[DIGEST_HEX_LEN + 1], text[SNAPSHOT_STR_MAX + 1];
+	char text[SNAPSHOT_STR_MAX + 1];
 	struct checker_op op = {
 	    .op = MANIFEST_OP_VERIFY,
 	    .state = VERIFY_STATE_FAILED,
@@ -344,14 +359,10 @@ check_mark(void *ctx, const struct digest *missing)
 	};
 	struct err e;
 
-	digest_to_hex(missing, hex);
 	snapshot_to_str(&base, text);
-	log_warn("session",
-	    "chunk %s is not usable, marking %s/%s as bad id=%016" PRIx64, hex,
+	log_warn("session", "%s, marking %s/%s as bad id=%016" PRIx64, what,
 	    s->vs->conf->title, text, s->id);
-	session_log_line(s,
-	    "chunk %s of the previous snapshot \"%s\" is not usable", hex,
-	    text);
+	session_log_line(s, "%s: marking \"%s\" as bad", what, text);
 	s->check_missing = true;
 	if (session_save(s, &e) == -1)
 		log_err_e("session", &e, "cannot save id=%016" PRIx64, s->id);

@@ -313,6 +313,64 @@ def test_a_base_reused_by_its_checksum(instance, store, base, snapshot):
     assert store.verify_state(first)['state'] == 'failed'
 
 
+# ---- the base's index itself is bad
+
+def test_a_damaged_index_is_a_bad_base(instance, store, snapshot):
+    name = 'root.pxar.didx'
+    pieces = [bytes([n]) * 4096 + str(next(SEEDS)).encode()
+              for n in range(20)]
+    first = snapshot()
+    with instance.backup(first) as session:
+        session.backup_dynamic(name, pieces)
+    with open(store.snapshot_path(first) / name, 'r+b') as f:
+        f.seek(4096 + 9 * 40)
+        f.write(struct.pack('<Q', 1))  # ends before it starts
+    second = snapshot(first)
+    with instance.backup(second) as session:
+        info = instance.session_of(second)
+        session.start('GET', 'previous', {'archive-name': name})
+        text = aborted(session)
+        assert is_free(instance, second)
+    assert text.strip() == (
+        f'index "{name}" of the previous snapshot is damaged; the previous '
+        'snapshot was marked as bad, the next backup will be a full one')
+    assert store.verify_state(first) == {'state': 'failed',
+                                         'upid': info['upid']}
+    lines = instance.task_log(info['upid'])
+    assert any('impossible offset' in line for line in lines)
+    assert text.strip() in lines[-1]
+    third = snapshot(first)
+    with instance.backup(third) as session:
+        assert session.previous_time() is None
+        session.backup_dynamic(name, pieces)
+    with instance.reader(third) as reader:
+        assert reader.dynamic(name) == b''.join(pieces)
+
+
+@pytest.mark.parametrize('damage', ['cut', 'head', 'gone'])
+def test_an_index_that_cannot_be_opened_is_not_offered(
+        instance, store, base, snapshot, damage):
+    first, data, digests = base(2)
+    path = store.snapshot_path(first) / NAME
+    if damage == 'gone':
+        path.unlink()
+    elif damage == 'cut':
+        with open(path, 'r+b') as f:
+            f.truncate(4096 + 40)
+    else:
+        with open(path, 'r+b') as f:
+            f.write(bytes(8))
+    second = snapshot(first)
+    with instance.backup(second) as session:
+        with pytest.raises(PbsError, match='Unable to open fixed index'):
+            session.previous(NAME)
+        with pytest.raises(PbsError, match='cannot reuse index|Unable to'):
+            session.create_fixed(NAME, len(data), pbs.fixed_csum(digests))
+        # Clients then send all of it.
+        session.backup_images({NAME: data})
+    assert restored(instance, second, data)
+
+
 # ---- the mark cannot be made
 
 def test_a_mark_that_fails_is_told(instance, store, base, snapshot):

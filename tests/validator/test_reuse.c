@@ -16,7 +16,7 @@ static struct {
 	unsigned int scans;
 	uint32_t scan_file;
 	unsigned int marks;
-	struct digest marked;
+	char marked[128];
 	unsigned int aborts;
 	struct err why;
 	unsigned int joins;
@@ -33,11 +33,11 @@ on_scan(void *ctx, uint32_t file)
 }
 
 static void
-on_mark(void *ctx, const struct digest *missing)
+on_mark(void *ctx, const char *what)
 {
 	(void)ctx;
 	seen.marks++;
-	seen.marked = *missing;
+	snprintf(seen.marked, sizeof(seen.marked), "%s", what);
 }
 
 static void
@@ -232,15 +232,15 @@ Test(reuse, missing_marks_first_then_aborts)
 
 	add(r, 0);
 	miss(r, 0, 7);
+	digest_to_hex(&d, hex);
 	cr_assert_eq(seen.marks, 1);
-	cr_assert(digest_equal(&seen.marked, &d));
+	cr_assert_not_null(strstr(seen.marked, hex));
 	cr_assert_eq(seen.aborts, 0, "not before the mark is made");
 	cr_assert_eq(reuse_missing_count(r), 1);
 	reuse_marked(r, NULL, false);
 	cr_assert_eq(seen.aborts, 1);
 	cr_assert_eq(reuse_state(r), REUSE_ABORTED);
 	cr_assert_eq(seen.why.code, ERR_MISSING);
-	digest_to_hex(&d, hex);
 	cr_assert_not_null(strstr(seen.why.msg, hex));
 	cr_assert_not_null(strstr(seen.why.msg, "marked as bad"));
 	end(r);
@@ -283,6 +283,56 @@ Test(reuse, damaged_chunk_is_said)
 	reuse_missing(r, 0, 0, &d, true);
 	reuse_marked(r, NULL, false);
 	cr_assert_not_null(strstr(seen.why.msg, "is damaged"));
+	end(r);
+}
+
+Test(reuse, damaged_index_marks_and_aborts)
+{
+	struct reuse *r = make(ON_MISSING_ABORT_WHEN_REFERENCED, false);
+
+	reuse_damaged(r, "disk.img.fidx");
+	cr_assert_eq(seen.marks, 0, "nothing is checked yet");
+	add(r, 0);
+	reuse_damaged(r, "disk.img.fidx");
+	cr_assert_eq(seen.marks, 1);
+	cr_assert_eq(seen.aborts, 0, "not before the mark is made");
+	reuse_damaged(r, "other.img.fidx");
+	cr_assert_eq(seen.marks, 1);
+	reuse_marked(r, NULL, false);
+	cr_assert_eq(seen.aborts, 1);
+	cr_assert_eq(seen.why.code, ERR_MISSING);
+	cr_assert_str_eq(seen.why.msg,
+	    "index \"disk.img.fidx\" of the previous snapshot is damaged; the "
+	    "previous snapshot was marked as bad, the next backup will be a "
+	    "full one");
+	end(r);
+}
+
+Test(reuse, longest_reason_is_told_whole)
+{
+	struct reuse *r = make(ON_MISSING_ABORT, false);
+	char name[256];
+
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	add(r, 0);
+	reuse_damaged(r, name);
+	reuse_marked(r, NULL, false);
+	cr_assert_not_null(strstr(seen.why.msg, "a full one"));
+	end(r);
+}
+
+Test(reuse, damage_found_after_a_tolerated_loss_aborts)
+{
+	struct reuse *r = make(ON_MISSING_ABORT_WHEN_REFERENCED, false);
+
+	add(r, 0);
+	miss(r, 0, 3);
+	reuse_marked(r, NULL, false);
+	reuse_damaged(r, "disk.img.fidx");
+	cr_assert_eq(seen.marks, 1);
+	cr_assert_eq(seen.aborts, 1);
+	cr_assert_not_null(strstr(seen.why.msg, "disk.img.fidx"));
 	end(r);
 }
 
