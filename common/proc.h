@@ -155,9 +155,11 @@ void proc_backoff_reset(struct proc_backoff *b);
 
 /* systemd; all do nothing when it is not there. */
 void proc_notify(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Followed by "READY=1". */
+void proc_notify_reloading(void);
 uint64_t proc_watchdog_ms(void); /* half the interval asked for, or 0 */
 /* The inherited listening socket of that FileDescriptorName, O_CLOEXEC, or
- * -1 if none.  The caller's. */
-int proc_listen_fd(const char *name);
+ * -1 if none; of several the one at that place.  The caller's. */
+int proc_listen_fd(const char *name, int index);
 
 #endif

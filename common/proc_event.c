@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -95,6 +96,16 @@ proc_notify(const char *fmt, ...)
 	sd_notify(0, text);
 }
 
+void
+proc_notify_reloading(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	proc_notify("RELOADING=1\nMONOTONIC_USEC=%lld",
+	    (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
 uint64_t
 proc_watchdog_ms(void)
 {
@@ -104,7 +115,7 @@ proc_watchdog_ms(void)
 }
 
 int
-proc_listen_fd(const char *name)
+proc_listen_fd(const char *name, int index)
 {
 	char **names = NULL;
 	int fd = -1, i, n;
@@ -112,7 +123,9 @@ proc_listen_fd(const char *name)
 	n = sd_listen_fds_with_names(0, &names);
 	for (i = 0; i < n; i++) {
 		if (fd == -1 && strcmp(names[i], name) == 0 &&
-		    sd_is_socket(SD_LISTEN_FDS_START + i, AF_UNSPEC, 0, 1) > 0)
+		    sd_is_socket(SD_LISTEN_FDS_START + i, AF_UNSPEC, 0, 1) >
+			0 &&
+		    index-- == 0)
 			fd = SD_LISTEN_FDS_START + i;
 		free(names[i]);
 	}

@@ -14,7 +14,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -94,6 +93,26 @@ master_on_term(evutil_socket_t signo, short what, void *arg)
 	}
 }
 
+/*
+ * Our successor takes over what is new (systemd starts it as soon as we have
+ * gone); workers go on by themselves to the end of their sessions.
+ */
+static void
+master_on_hand_over(evutil_socket_t signo, short what, void *arg)
+{
+	struct master *m = arg;
+
+	(void)signo;
+	(void)what;
+	log_info("master", "leaving, sessions go on connections=%u",
+	    pool_busy(m));
+	proc_notify("STOPPING=1");
+	m->draining++;
+	listen_stop(m);
+	pool_drain(m);
+	event_base_loopexit(m->base, NULL);
+}
+
 /* --- children ------------------------------------------------------------ */
 
 static void
@@ -134,7 +153,6 @@ master_on_hup(evutil_socket_t signo, short what, void *arg)
 	struct master *m = arg;
 	struct server_conf conf;
 	const char *fixed;
-	struct timespec now;
 	struct err e = {0};
 
 	(void)signo;
@@ -145,9 +163,7 @@ master_on_hup(evutil_socket_t signo, short what, void *arg)
 		log_err_e("master", &e, "keeping the old configuration");
 		return;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	proc_notify("RELOADING=1\nMONOTONIC_USEC=%lld",
-	    (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+	proc_notify_reloading();
 	fixed = conf_changed(server_conf_opts, &m->conf, &conf);
 	if (fixed != NULL)
 		log_warn("master",
@@ -226,6 +242,7 @@ master_signals(struct master *m)
 	    {SIGTERM, master_on_term},
 	    {SIGINT, master_on_term},
 	    {SIGHUP, master_on_hup},
+	    {SIGUSR1, master_on_hand_over},
 	    {SIGCHLD, master_on_child},
 	};
 	struct err e = {0};
@@ -244,7 +261,7 @@ master_signals(struct master *m)
 }
 
 struct master *
-master_new(struct server_conf *conf, const char *conf_path)
+master_new(struct server_conf *conf, const char *conf_path, int auth_apart)
 {
 	struct master *m = xcalloc(1, sizeof(*m));
 	struct err e = {0};
@@ -263,7 +280,7 @@ master_new(struct server_conf *conf, const char *conf_path)
 	master_folders(m);
 	listen_init(m);
 	pool_init(m);
-	auth_init(m);
+	auth_init(m, auth_apart);
 	if (proc_harden(0, &e) == -1)
 		fatal_e("master", &e, "cannot harden the process");
 	if (sandbox_enter(SANDBOX_MASTER, NULL, 0,

@@ -144,6 +144,11 @@ auth_start(struct master *m)
 {
 	struct err e = {0};
 
+	if (m->auth.apart) {
+		m->auth.ready = 1;
+		master_progress(m);
+		return;
+	}
 	if (m->auth.pid != 0 || m->auth.stopping || auth_spawn(m, &e) == 0)
 		return;
 	log_err_e("master", &e, "cannot start auth");
@@ -165,15 +170,14 @@ auth_socket(const char *dir, gid_t gid, struct err *e)
 	return fd;
 }
 
-void
-auth_init(struct master *m)
+static void
+auth_sockets(struct master *m)
 {
 	struct master_auth *a = &m->auth;
 	gid_t workers = 0, admins = 0;
 	uid_t uid;
 	struct err e = {0};
 
-	a->status_fd = a->dead_fd = -1;
 	if (geteuid() == 0 &&
 	    (proc_user(m->conf.user, &uid, &workers, &e) == -1 ||
 		proc_group(m->conf.admin_group, &admins, &e) == -1))
@@ -184,6 +188,17 @@ auth_init(struct master *m)
 	a->admin_socket = auth_socket(m->admin_dir, admins, &e);
 	if (a->admin_socket == -1)
 		fatal_e("master", &e, "cannot make auth's control socket");
+}
+
+void
+auth_init(struct master *m, int apart)
+{
+	struct master_auth *a = &m->auth;
+
+	a->apart = apart;
+	a->status_fd = a->dead_fd = a->worker_socket = a->admin_socket = -1;
+	if (!apart)
+		auth_sockets(m);
 	a->backoff.min_ms = PROC_BACKOFF_MIN_MS;
 	a->backoff.max_ms = PROC_BACKOFF_MAX_MS;
 	a->start_limit = evtimer_new(m->base, auth_on_start_limit, m);

@@ -74,6 +74,7 @@ int pool_reap(struct master *m, pid_t pid, int wait_status);
 /* --- auth (master_auth.c) ------------------------------------------------ */
 
 struct master_auth {
+	int apart; /* a service of its own: nothing here concerns us */
 	pid_t pid; /* 0: does not run */
 	uint32_t generation;
 	int ready;
@@ -90,7 +91,7 @@ struct master_auth {
 
 /* The sockets, which the sandbox would forbid; ends the program if that
  * fails. */
-void auth_init(struct master *m);
+void auth_init(struct master *m, int apart);
 void auth_start(struct master *m);
 void auth_fini(struct master *m);
 void auth_reload(struct master *m);
@@ -135,7 +136,7 @@ struct master {
 	uint32_t generation;
 	int serving;  /* the first worker was ready */
 	int draining; /* counts the signals */
-	struct event *signals[5];
+	struct event *signals[6];
 	struct event *drain_limit;
 	struct event *watchdog;
 	int exit_code;

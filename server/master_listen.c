@@ -186,31 +186,50 @@ listen_any(const char *text, struct err *e)
 	return listen_open(&ss, e);
 }
 
-void
-listen_init(struct master *m)
+/* systemd's sockets, which stay open over our restarts and upgrades. */
+static void
+listen_inherit(struct master *m)
 {
-	struct master_listeners *l = &m->listeners;
+	struct err e = {0};
+	int fd, i;
+
+	for (i = 0; (fd = proc_listen_fd(LISTEN_UNIT, i)) != -1; i++) {
+		if (io_set_nonblock(fd, &e) == -1)
+			fatal_e("master", &e, "cannot use an inherited socket");
+		listen_add(m, fd);
+	}
+	if (i > 0)
+		log_info("master", "using the sockets of " LISTEN_UNIT " n=%d",
+		    i);
+}
+
+static void
+listen_configured(struct master *m)
+{
 	struct err e = {0};
 	size_t i;
 	int fd;
 
-	token_bucket_init(&l->log_rate, 1, 10, io_monotonic_ms());
-	fd = proc_listen_fd(LISTEN_UNIT);
-	if (fd != -1) {
-		log_info("master", "using the socket of " LISTEN_UNIT);
-		if (io_set_nonblock(fd, &e) == -1)
-			fatal_e("master", &e, "cannot use it");
-		listen_add(m, fd);
-	}
-	for (i = 0; fd == -1 && i < m->conf.listen.n; i++) {
-		int lfd = listen_any(m->conf.listen.v[i], &e);
-
-		if (lfd == -1)
+	for (i = 0; i < m->conf.listen.n; i++) {
+		fd = listen_any(m->conf.listen.v[i], &e);
+		if (fd == -1)
 			fatal_e("master", &e, "cannot listen address=%s",
 			    m->conf.listen.v[i]);
 		log_info("master", "listening address=%s", m->conf.listen.v[i]);
-		listen_add(m, lfd);
+		listen_add(m, fd);
 	}
+}
+
+void
+listen_init(struct master *m)
+{
+	struct master_listeners *l = &m->listeners;
+	size_t i;
+
+	token_bucket_init(&l->log_rate, 1, 10, io_monotonic_ms());
+	listen_inherit(m);
+	if (l->n == 0)
+		listen_configured(m);
 	l->retry = evtimer_new(m->base, listen_on_retry, m);
 	for (i = 0; i < l->n; i++)
 		l->v[i].accept = event_new(m->base, l->v[i].fd,

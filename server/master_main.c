@@ -37,7 +37,7 @@ main(int argc, char **argv)
 		free(path);
 		return PROC_EXIT_CONFIG;
 	}
-	m = master_new(&conf, path);
+	m = master_new(&conf, path, options.auth_apart);
 	rv = master_run(m);
 	master_free(m);
 	free(path);

@@ -18,8 +18,9 @@ static void
 options_usage(FILE *f, const char *program, const char *purpose)
 {
 	fprintf(f,
-	    "usage: %s [-dfhV] [-c FILE]\n"
+	    "usage: %s [-adfhV] [-c FILE]\n"
 	    "%s\n\n"
+	    "  -a       holdfast-auth is a service of its own: do not start it\n"
 	    "  -c FILE  configuration (%s)\n"
 	    "  -d       log more\n"
 	    "  -f       log to stderr\n"
@@ -36,8 +37,11 @@ server_options_parse(struct server_options *o, int argc, char **argv,
 
 	memset(o, 0, sizeof(*o));
 	o->conf_path = SERVER_CONF_DEFAULT;
-	while ((c = getopt(argc, argv, "c:dfhV")) != -1) {
+	while ((c = getopt(argc, argv, "ac:dfhV")) != -1) {
 		switch (c) {
+		case 'a':
+			o->auth_apart = 1;
+			break;
 		case 'c':
 			o->conf_path = optarg;
 			break;

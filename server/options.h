@@ -6,6 +6,7 @@ struct server_options {
 	const char *conf_path;
 	int foreground;
 	int debug;
+	int auth_apart; /* holdfast-auth is a service of its own */
 };
 
 /* Prints help, version or a complaint and ends the process, or returns. */

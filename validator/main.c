@@ -36,14 +36,31 @@ static void
 usage(FILE *f)
 {
 	fprintf(f,
-	    "usage: holdfast-validator [-dfhV] [-c FILE]\n"
+	    "usage: holdfast-validator [-dfhkV] [-c FILE]\n"
 	    "Owns the datastores; workers ask it for what they need.\n\n"
 	    "  -c FILE  configuration (%s)\n"
 	    "  -d       log more\n"
 	    "  -f       log to stderr\n"
 	    "  -h       this text\n"
+	    "  -k       make the key that it shares with holdfast-auth, if there is none\n"
 	    "  -V       version\n",
 	    CONF_DEFAULT);
+}
+
+/* For a service manager that starts us, but not this, without root. */
+static int
+make_key(struct validator *v)
+{
+	struct err e;
+	int rv;
+
+	rv = validator_conf_load(&v->conf, v->conf_path, &e);
+	if (rv == 0)
+		rv = start_make_key(v, &e);
+	if (rv == -1)
+		log_err_e("main", &e, "cannot make the grant key");
+	validator_conf_free(&v->conf);
+	return rv == 0 ? PROC_EXIT_OK : PROC_EXIT_CONFIG;
 }
 
 /* -1 to go on, else the exit code. */
@@ -51,10 +68,10 @@ static int
 parse_options(struct validator *v, int argc, char **argv)
 {
 	unsigned int flags = 0;
-	int c;
+	int c, key_only = 0;
 
 	v->conf_path = CONF_DEFAULT;
-	while ((c = getopt(argc, argv, "c:dfhV")) != -1) {
+	while ((c = getopt(argc, argv, "c:dfhkV")) != -1) {
 		if (c == 'c') {
 			v->conf_path = optarg;
 		} else if (c == 'd') {
@@ -64,6 +81,8 @@ parse_options(struct validator *v, int argc, char **argv)
 		} else if (c == 'h') {
 			usage(stdout);
 			return PROC_EXIT_OK;
+		} else if (c == 'k') {
+			key_only = 1;
 		} else if (c == 'V') {
 			printf("holdfast-validator %s\n", PACKAGE_VERSION);
 			return PROC_EXIT_OK;
@@ -77,7 +96,7 @@ parse_options(struct validator *v, int argc, char **argv)
 		return PROC_EXIT_USAGE;
 	}
 	log_init("holdfast-validator", flags);
-	return -1;
+	return key_only ? make_key(v) : -1;
 }
 
 /* --- signals --- */
@@ -99,7 +118,7 @@ on_hangup(int fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	proc_notify("RELOADING=1");
+	proc_notify_reloading();
 	if (validator_reload(ctx, &e) == -1)
 		log_err_e("main", &e, "reload failed, the old stays");
 	proc_notify("READY=1");

@@ -79,7 +79,7 @@ static int
 listen_on(struct validator *v, const char *folder, mode_t mode, gid_t gid,
     struct err *e)
 {
-	int fd = proc_listen_fd(folder);
+	int fd = proc_listen_fd(folder, 0);
 	char *path;
 
 	if (fd != -1)
@@ -103,6 +103,19 @@ find_user(struct validator *v, uid_t *uid_out, gid_t *gid_out, struct err *e)
 	if (geteuid() != 0)
 		return 0;
 	return proc_user(v->conf.user, uid_out, gid_out, e);
+}
+
+int
+start_make_key(struct validator *v, struct err *e)
+{
+	char *key = xasprintf("%s/grant.key", v->conf.state_dir);
+	int rv = make_folder(xstrdup(v->conf.state_dir), 0755, 0, 0, e);
+
+	if (rv == 0)
+		rv = grant_key_load(key, v->grant_key, e);
+	mem_wipe(v->grant_key, sizeof(v->grant_key));
+	free(key);
+	return rv;
 }
 
 int

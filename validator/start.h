@@ -9,6 +9,8 @@ struct validator;
  * exit code that main.c gives it.  Everything blocks: nothing is served yet.
  */
 
+/* Only the key that it shares with auth, if there is none yet. */
+int start_make_key(struct validator *v, struct err *e);
 /* As whoever started us: folders, sockets (from systemd or our own) into
  * fds_out (workers, commands), the grant key. */
 int start_privileged(struct validator *v, int fds_out[2], struct err *e);

@@ -82,8 +82,8 @@ is_listening(int fd)
 	    domain == AF_UNIX;
 }
 
-/* The parent's socket, so that no connection is lost while we start again, or
- * one of our own. */
+/* The parent's or the service manager's socket, so that no connection is lost
+ * while we start again, or one of our own. */
 static int
 listen_on(int inherited, const struct auth *a, const char *folder,
     mode_t folder_mode, mode_t mode, gid_t gid, struct err *e)
@@ -93,6 +93,8 @@ listen_on(int inherited, const struct auth *a, const char *folder,
 
 	if (is_listening(inherited))
 		return inherited;
+	if ((fd = proc_listen_fd(folder, 0)) != -1)
+		return fd;
 	dir = xasprintf("%s/%s", a->conf.run_dir, folder);
 	path = xasprintf("%s/auth.sock", dir);
 	if (make_folder(a->conf.run_dir, 0755, 0, 0, e) == 0 &&
@@ -108,23 +110,31 @@ listen_on(int inherited, const struct auth *a, const char *folder,
 	return fd;
 }
 
+/*
+ * Started by root, or by a service manager as auth-user, workers have a user
+ * of their own; else everything runs as one.
+ */
 static int
 find_users(struct auth *a, uid_t *uid_out, gid_t *gid_out, struct err *e)
 {
 	struct err ignored;
+	int root = geteuid() == 0;
+	uid_t uid;
 	gid_t gid;
 
 	a->start_uid = getuid();
 	a->admin_gid = (gid_t)-1;
 	a->worker_uid = *uid_out = geteuid();
 	*gid_out = getegid();
-	if (geteuid() != 0)
+	if (!root &&
+	    (proc_user(a->conf.auth_user, &uid, &gid, &ignored) == -1 ||
+		uid != geteuid()))
 		return 0;
 	if (proc_group(a->conf.admin_group, &gid, &ignored) == 0)
 		a->admin_gid = gid;
 	if (proc_user(a->conf.user, &a->worker_uid, &gid, e) == -1)
 		return -1;
-	return proc_user(a->conf.auth_user, uid_out, gid_out, e);
+	return root ? proc_user(a->conf.auth_user, uid_out, gid_out, e) : 0;
 }
 
 int

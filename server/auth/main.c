@@ -16,6 +16,7 @@
 #include "common/err.h"
 #include "common/io.h"
 #include "common/ipc.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/proc.h"
@@ -23,6 +24,7 @@
 #include "server/auth/auth_init.h"
 #include "server/auth/hasher.h"
 #include "server/auth/secrets.h"
+#include "server/auth/tls_identity.h"
 #include "server/options.h"
 
 #define SUB "auth"
@@ -53,10 +55,12 @@ on_hangup(int fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
+	proc_notify_reloading();
 	if (auth_reload(ctx, &e) == -1)
 		log_err_e(SUB, &e, "reload failed, the old certificate stays");
 	else
 		log_info(SUB, "certificate reloaded");
+	proc_notify("READY=1");
 }
 
 static void
@@ -70,6 +74,43 @@ on_child(int fd, short what, void *ctx)
 	(void)what;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		hasher_pool_reaped(a->hashers, pid, status);
+}
+
+static void
+on_watchdog(int fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	(void)ctx;
+	proc_notify("WATCHDOG=1");
+}
+
+/* Under systemd; NULL if it does not ask for a sign of life. */
+static struct event *
+watchdog_new(struct auth *a)
+{
+	uint64_t ms = proc_watchdog_ms();
+	struct timeval tv = {(time_t)(ms / 1000),
+	    (suseconds_t)(ms % 1000) * 1000};
+	struct event *ev;
+
+	if (ms == 0)
+		return NULL;
+	ev = event_new(a->base, -1, EV_PERSIST, on_watchdog, a);
+	if (ev == NULL || event_add(ev, &tv) == -1)
+		fatal(SUB, "cannot make a timer");
+	return ev;
+}
+
+/* Where an operator looks for it who has just installed the server. */
+static void
+log_fingerprint(const struct auth *a)
+{
+	struct json *about = tls_identity_describe(a->identity);
+	const char *text = json_get_str(about, "fingerprint", NULL);
+
+	log_info(SUB, "certificate fingerprint=%s", text != NULL ? text : "?");
+	json_free(&about);
 }
 
 /* From configuration to a sealed process; PROC_EXIT_OK or why not. */
@@ -115,7 +156,7 @@ serve(struct auth *a, const int fds[2])
 	    {SIGHUP, on_hangup},
 	    {SIGCHLD, on_child},
 	};
-	struct event *events[5] = {NULL};
+	struct event *events[6] = {NULL};
 	struct ipc_listener *workers, *controls;
 	char *hasher = xasprintf("%s/%s", a->conf.libexec_dir, HASHER_PROGRAM);
 	struct err e;
@@ -143,9 +184,13 @@ serve(struct auth *a, const int fds[2])
 		    proc_status_send(PROC_STATE_READY, 0, &e) == -1)
 			fatal_e(SUB, &e, "not started by holdfast-server");
 	}
+	events[5] = watchdog_new(a);
+	log_fingerprint(a);
 	log_info(SUB, "ready");
+	proc_notify("READY=1");
 	event_base_dispatch(a->base);
-	for (i = 0; i < 5; i++) {
+	proc_notify("STOPPING=1");
+	for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
 		if (events[i] != NULL)
 			event_free(events[i]);
 	}
@@ -161,7 +206,7 @@ main(int argc, char **argv)
 	int fds[2] = {-1, -1}, code;
 
 	server_options_parse(&options, argc, argv, "holdfast-auth",
-	    "Keeps accounts and keys; started by holdfast-server.");
+	    "Keeps accounts and keys; started by holdfast-server, or a service of its own.");
 	log_init("holdfast-auth",
 	    LOG_F_INHERIT | (options.debug ? LOG_F_DEBUG : 0) |
 		(options.foreground ? LOG_F_STDERR : 0));

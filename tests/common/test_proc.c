@@ -389,7 +389,7 @@ Test(proc, systemd_is_not_there)
 	unsetenv("LISTEN_FDS");
 	proc_notify("READY=%d", 1);
 	cr_expect(proc_watchdog_ms() == 0);
-	cr_expect(proc_listen_fd("x") == -1);
+	cr_expect(proc_listen_fd("x", 0) == -1);
 }
 
 Test(proc, systemd_is_there)
@@ -422,10 +422,12 @@ Test(proc, inherited_sockets)
 		    dup2(s, 20) == -1 || listen(20, 1) == -1 ||
 		    dup2(20, 3) == -1 || dup2(20, 4) == -1)
 			_exit(9);
-		if (proc_listen_fd("none") != -1)
+		if (proc_listen_fd("none", 0) != -1)
 			_exit(1);
-		if (proc_listen_fd("validator") != 4)
+		if (proc_listen_fd("validator", 0) != 4)
 			_exit(2);
+		if (proc_listen_fd("validator", 1) != -1)
+			_exit(4);
 		_exit(fcntl(4, F_GETFD) & FD_CLOEXEC ? 0 : 3);
 	}
 	status = wait_for(child);

@@ -52,6 +52,24 @@ def refused(call, *args, **more):
     return info.value
 
 
+# ---- first steps
+
+def test_setup_makes_an_administrator(auth):
+    text = auth.admin('setup', data='open sesame\n')
+    assert auth.admin_json('cert', 'info')['fingerprint'] in text
+    rows = auth.admin_json('acl', 'list')
+    assert [(r['auth-id'], r['path'], r['role']) for r in rows] == \
+        [('admin@pbs', '/', 'Admin')]
+    with auth.worker() as w:
+        assert w.login('admin@pbs', 'open sesame')
+
+
+def test_setup_again_says_what_to_do(auth):
+    auth.admin('setup', 'chief@pbs', data='open sesame\n')
+    text = auth.admin_fails('setup', 'chief@pbs', data='open sesame\n')
+    assert 'exists already' in text and 'user passwd' in text
+
+
 # ---- logins
 
 def test_login_gives_a_ticket_that_passes(auth):

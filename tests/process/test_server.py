@@ -270,6 +270,19 @@ def test_sessions_go_on_while_the_server_drains(fresh_instance, snapshot,
     assert ended(inst)
 
 
+def test_sessions_go_on_under_the_next_server(fresh_instance, snapshot,
+                                              image):
+    inst = fresh_instance()
+    session = inst.backup(snapshot())
+    inst.kill('server', signal.SIGUSR1)
+    assert ended(inst)
+    assert logged(inst, 'leaving, sessions go on connections=1')
+    inst.start_server()
+    assert ping(inst)
+    session.backup_images({'a.img.fidx': image(3)})
+    session.close()
+
+
 def test_a_second_signal_ends_it_at_once(fresh_instance, snapshot):
     inst = fresh_instance()
     session = inst.backup(snapshot())

@@ -1,0 +1,51 @@
+#!/bin/sh
+# Builds the Debian packages from a copy of the source, twice if asked, and has
+# lintian look at them.
+#
+#   tests/packages.sh [--twice] FOLDER      where the packages go
+#
+# --twice: the second build has another path, time zone, locale and umask, and
+# must give the same bytes.  DEB_BUILD_OPTIONS is passed on.
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+
+twice=
+if [ "${1:-}" = --twice ]; then
+	twice=yes
+	shift
+fi
+[ $# = 1 ] || {
+	echo "usage: $0 [--twice] FOLDER" >&2
+	exit 2
+}
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+
+# build FOLDER: into FOLDER, the source below FOLDER/holdfast
+build() {
+	mkdir -p "$1/holdfast"
+	(cd "$top" && tar -cf - --exclude=./.git --exclude='./build*' \
+	    --exclude=./autom4te.cache --exclude=__pycache__ \
+	    --exclude=.pytest_cache .) | (cd "$1/holdfast" && tar -xf -)
+	(cd "$1/holdfast" && dpkg-buildpackage -us -uc -b) >"$1/build.log" \
+	    2>&1 || {
+		tail -n 40 "$1/build.log"
+		echo "dpkg-buildpackage failed" >&2
+		exit 1
+	}
+}
+
+rm -rf "$out/holdfast" "$out"/*.deb "$out"/*.changes
+build "$out"
+lintian --allow-root --fail-on error,warning --display-level '>=warning' \
+    "$out"/*.changes
+
+if [ -n "$twice" ]; then
+	again=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-again.XXXXXX")
+	(umask 0027 && export TZ=Asia/Tokyo LC_ALL=C.UTF-8 && build "$again")
+	for deb in "$out"/*.deb; do
+		cmp "$deb" "$again/$(basename "$deb")"
+	done
+	rm -rf "$again"
+fi
+rm -rf "$out/holdfast"
