@@ -46,8 +46,8 @@ struct grant {
 	uint64_t expiry_ms;
 	uint8_t nonce[GRANT_NONCE_LEN];
 	char auth_id[IPC_AUTHID_MAX + 1];
-	char subject[IPC_AUTHID_MAX + 1];
-	char store[IPC_STORE_MAX + 1]; /* "" for all stores */
+	char subject[IPC_AUTHID_MAX + 1]; /* new owner, "" if inactive */
+	char store[IPC_STORE_MAX + 1];    /* "" for all stores */
 	char ns[IPC_NS_MAX + 1];
 	size_t node_count;
 	struct grant_node *nodes; /* owned; NULL if none */

@@ -243,7 +243,7 @@
 
 /* For the connection's identity.  purpose: enum grant_purpose.  store and
  * ns may be empty: the grant then carries rights for all below.  subject:
- * another auth id that must be active (new owner), else empty. */
+ * another auth id (new owner), which the grant names if it is active. */
 #define MSG_GRANT_GET(F)             \
 	F(u8, purpose, 0)            \
 	F(str, store, IPC_STORE_MAX) \

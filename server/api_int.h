@@ -37,7 +37,7 @@ typedef struct json *api_render_fn(struct request *req,
 
 struct api_call {
 	struct msg_CALL msg;
-	char subject[IPC_AUTHID_MAX + 1]; /* must be active, or "" */
+	char subject[IPC_AUTHID_MAX + 1]; /* the new owner, or "" */
 	int data_fd;                      /* a long value, or -1 */
 	api_render_fn *render;
 	int envelope; /* render returns the whole object, not just data */

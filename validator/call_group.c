@@ -117,12 +117,7 @@ group_owner_rights(struct call *c, struct err *e)
 
 	if ((c->privs & privs) == 0)
 		return call_denied(c, privs, e);
-	/* That it is active is auth's word, in the grant. */
-	if (auth_id_parse(&next, c->m.auth_id, e) == -1)
-		return -1;
-	if (strcmp(c->grant.subject, c->m.auth_id) != 0)
-		return err_set(e, ERR_PERM, "grant is for another new owner");
-	return 0;
+	return auth_id_parse(&next, c->m.auth_id, e);
 }
 
 static int
@@ -140,6 +135,12 @@ group_owner(struct call *c, struct err *e)
 		    "%s does not have permission to change owner of backup "
 		    "group '%s' to %s",
 		    c->grant.auth_id, group, c->m.auth_id);
+	/* That it is active is auth's word, in the grant. */
+	if (strcmp(c->grant.subject, c->m.auth_id) != 0)
+		return err_set(e, ERR_INVALID,
+		    "%s '%s' is inactive or non-existent",
+		    strchr(c->m.auth_id, '!') != NULL ? "API token" : "user",
+		    c->m.auth_id);
 	return group_owner_set(c->vs->store, &c->ns, &c->snap.group,
 	    c->m.auth_id, e);
 }

@@ -209,7 +209,7 @@ password_hashed(void *arg, int match, const char *hash, const struct err *why)
 		json_free(&null);
 		return;
 	}
-	worker_fail(p, p->job_seq, e.code, 0, "%s", e.msg);
+	worker_fail(p, p->job_seq, e.code, "%s", e.msg);
 }
 
 static int
@@ -288,11 +288,11 @@ auth_on_access_call(void *ctx, struct ipc_msg *m)
 	    (row = access_find(req.op)) == NULL)
 		return err_set(&m->err, ERR_PROTO, "malformed ACCESS_CALL");
 	if (!row->open && p->auth_id[0] == '\0')
-		rv = worker_fail(p, m->seq, ERR_AUTH, 0,
+		rv = worker_fail(p, m->seq, ERR_AUTH,
 		    "authentication failed - no authentication credentials "
 		    "provided.");
 	else if (access_run(row, &c, &e) == -1)
-		rv = worker_fail(p, m->seq, e.code, 0, "%s", e.msg);
+		rv = worker_fail(p, m->seq, e.code, "%s", e.msg);
 	worker_wipe(req.secret, req.secret_len);
 	return rv;
 }

@@ -63,7 +63,7 @@ send_logged_in(struct worker_peer *p, uint64_t seq, const char *userid)
 
 	if (ticket_make(s, userid, now, reply.ticket, &e) == -1 ||
 	    csrf_make(s, userid, now, reply.csrf, &e) == -1)
-		return worker_fail(p, seq, e.code, 0, "%s", e.msg);
+		return worker_fail(p, seq, e.code, "%s", e.msg);
 	strncat(reply.auth_id, userid, IPC_AUTHID_MAX);
 	wire_w_init(&w, buf, sizeof(buf));
 	msg_put_LOGGED_IN(&w, &reply);
@@ -82,7 +82,7 @@ login_hashed(void *arg, int match, const char *hash, const struct err *why)
 	p->job = NULL;
 	if (why != NULL) {
 		log_warn_e(SUB, why, "cannot check a password");
-		worker_fail(p, p->job_seq, why->code, 0, "%s", why->msg);
+		worker_fail(p, p->job_seq, why->code, "%s", why->msg);
 	} else if (!match) {
 		worker_fail_auth(p, p->job_seq, p->job_user, p->job_peer,
 		    TEXT_LOGIN, "wrong password or unknown user");
@@ -154,10 +154,10 @@ auth_on_login(void *ctx, struct ipc_msg *m)
 	if (msg_get_LOGIN(&m->body, &req) == -1)
 		return err_set(&m->err, ERR_PROTO, "malformed LOGIN");
 	if (user_id_parse(&id, req.user, &e) == -1) {
-		rv = worker_fail(p, m->seq, ERR_PARAM, 0,
+		rv = worker_fail(p, m->seq, ERR_PARAM,
 		    "parameter verification failed - 'username': %s", e.msg);
 	} else if (p->job != NULL) {
-		rv = worker_fail(p, m->seq, ERR_UNAVAILABLE, 0,
+		rv = worker_fail(p, m->seq, ERR_UNAVAILABLE,
 		    "one login at a time");
 	} else if (login_by_ticket(p, &req)) {
 		rv = send_logged_in(p, m->seq, req.user);
@@ -167,7 +167,7 @@ auth_on_login(void *ctx, struct ipc_msg *m)
 		memcpy(p->job_peer, req.peer, sizeof(p->job_peer));
 		rv = login_by_password(p, &req, &e);
 		if (rv == -1)
-			rv = worker_fail(p, m->seq, e.code, 0, "%s", e.msg);
+			rv = worker_fail(p, m->seq, e.code, "%s", e.msg);
 	}
 	worker_wipe(req.password, req.password_len);
 	return rv;

@@ -185,36 +185,44 @@ worker_send(struct worker_peer *p, uint16_t type, uint64_t seq,
 	return 0;
 }
 
-int
-worker_fail(struct worker_peer *p, uint64_t seq, enum err_code code,
-    uint32_t delay_ms, const char *fmt, ...)
+static int
+worker_send_fail(struct worker_peer *p, uint64_t seq,
+    const struct msg_AUTH_FAIL *fail)
 {
 	uint8_t buf[MSG_MAX_AUTH_FAIL];
-	struct msg_AUTH_FAIL fail = {0};
 	struct wire_w w;
+
+	wire_w_init(&w, buf, sizeof(buf));
+	msg_put_AUTH_FAIL(&w, fail);
+	return worker_send(p, MSG_ID_AUTH_FAIL, seq, buf,
+	    (size_t)wire_w_len(&w));
+}
+
+int
+worker_fail(struct worker_peer *p, uint64_t seq, enum err_code code,
+    const char *fmt, ...)
+{
+	struct msg_AUTH_FAIL fail = {.code = (uint16_t)code};
 	va_list ap;
 
-	fail.code = (uint16_t)code;
-	fail.delay_ms = delay_ms;
 	va_start(ap, fmt);
 	vsnprintf(fail.text, sizeof(fail.text), fmt, ap);
 	va_end(ap);
-	wire_w_init(&w, buf, sizeof(buf));
-	msg_put_AUTH_FAIL(&w, &fail);
-	return worker_send(p, MSG_ID_AUTH_FAIL, seq, buf,
-	    (size_t)wire_w_len(&w));
+	return worker_send_fail(p, seq, &fail);
 }
 
 int
 worker_fail_auth(struct worker_peer *p, uint64_t seq, const char *user,
     const char *peer, const char *text, const char *reason)
 {
-	uint32_t delay_ms =
-	    guess_delay_failed(p->auth->guesses, user, peer, io_monotonic_ms());
+	struct msg_AUTH_FAIL fail = {.code = ERR_AUTH};
 
+	fail.delay_ms =
+	    guess_delay_failed(p->auth->guesses, user, peer, io_monotonic_ms());
+	snprintf(fail.text, sizeof(fail.text), "%s", text);
 	log_warn(SUB, "authentication failed: %s user=%s peer=%s", reason,
 	    STR_VIS(user), STR_VIS(peer));
-	return worker_fail(p, seq, ERR_AUTH, delay_ms, "%s", text);
+	return worker_send_fail(p, seq, &fail);
 }
 
 /* --- signature ----------------------------------------------------------- */
@@ -240,7 +248,7 @@ auth_on_sign(void *ctx, struct ipc_msg *m)
 		sig, &len, &m->err) == -1) {
 		log_warn_e(SUB, &m->err, "no signature pid=%d",
 		    (int)ipc_peer_pid(p->ipc));
-		return worker_fail(p, m->seq, m->err.code, 0, "%s", m->err.msg);
+		return worker_fail(p, m->seq, m->err.code, "%s", m->err.msg);
 	}
 	reply.signature = sig;
 	reply.signature_len = (uint32_t)len;
@@ -265,20 +273,21 @@ grant_request_valid(const struct msg_GRANT_GET *req)
 	    ns_parse(&ns, req->ns, &ignored) == 0;
 }
 
-/* The new owner of a group must be there (wire-protocol 6.3). */
+/* The new owner of a group must be active (wire-protocol 6.3).  Who is not
+ * stands in no grant, and the validator says so: it alone knows whether the
+ * client may ask. */
 static int
-subject_check(struct auth *a, struct lmdb_txn *t, const char *subject,
-    struct err *e)
+grant_fill_subject(struct auth *a, struct lmdb_txn *t,
+    const struct msg_GRANT_GET *req, struct grant *g, struct err *e)
 {
-	int active =
-	    accounts_active(a->accounts, t, subject, io_realtime_s(), e);
+	int active = 0;
 
-	if (active == 0)
-		return err_set(e, ERR_INVALID,
-		    "%s '%s' is inactive or non-existent",
-		    strchr(subject, '!') != NULL ? "API token" : "user",
-		    STR_VIS(subject));
-	return active == 1 ? 0 : -1;
+	if (req->subject[0] != '\0')
+		active = accounts_active(a->accounts, t, req->subject,
+		    io_realtime_s(), e);
+	if (active == 1)
+		memcpy(g->subject, req->subject, sizeof(g->subject));
+	return active == -1 ? -1 : 0;
 }
 
 static int
@@ -292,16 +301,13 @@ grant_fill(struct worker_peer *p, struct lmdb_txn *t,
 	if (active == 0)
 		return err_set(e, ERR_AUTH,
 		    "authentication failed - user or token is not active");
-	if (active == -1 ||
-	    (req->subject[0] != '\0' &&
-		subject_check(a, t, req->subject, e) == -1))
+	if (active == -1 || grant_fill_subject(a, t, req, g, e) == -1)
 		return -1;
 	g->purpose = (enum grant_purpose)req->purpose;
 	g->pid = (uint32_t)ipc_peer_pid(p->ipc);
 	g->expiry_ms = io_boottime_ms() + GRANT_LIFETIME_MS;
 	io_random(g->nonce, sizeof(g->nonce));
 	memcpy(g->auth_id, p->auth_id, sizeof(g->auth_id));
-	memcpy(g->subject, req->subject, sizeof(g->subject));
 	memcpy(g->store, req->store, sizeof(g->store));
 	memcpy(g->ns, req->ns, sizeof(g->ns));
 	return rights_load(a, t, p->auth_id, req->store, req->ns, &g->nodes,
@@ -348,13 +354,13 @@ auth_on_grant_get(void *ctx, struct ipc_msg *m)
 	    !grant_request_valid(&req))
 		return err_set(&m->err, ERR_PROTO, "malformed GRANT_GET");
 	if (p->auth_id[0] == '\0')
-		return worker_fail(p, m->seq, ERR_AUTH, 0,
+		return worker_fail(p, m->seq, ERR_AUTH,
 		    "authentication failed - no authentication credentials "
 		    "provided.");
 	grant = xmalloc(IPC_GRANT_MAX);
 	buf = xmalloc(MSG_MAX_GRANT);
 	if (grant_make(p, &req, grant, &len, &e) == -1) {
-		rv = worker_fail(p, m->seq, e.code, 0, "%s", e.msg);
+		rv = worker_fail(p, m->seq, e.code, "%s", e.msg);
 	} else {
 		reply.grant = grant;
 		reply.grant_len = (uint32_t)len;

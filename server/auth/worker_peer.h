@@ -32,12 +32,11 @@ struct worker_peer {
 	char job_peer[IPC_PEER_MAX + 1];
 };
 
-/* Sends AUTH_FAIL; 0, or -1 with m->err if that failed.  delay_ms: how long the
- * worker shall wait before it answers its client. */
+/* Sends AUTH_FAIL; 0, or -1 with m->err if that failed. */
 int worker_fail(struct worker_peer *p, uint64_t seq, enum err_code code,
-    uint32_t delay_ms, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
-/* A failed authentication: counts, logs, and answers ERR_AUTH with text. */
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* A failed authentication: counts, logs, and answers ERR_AUTH with text, and
+ * how long the worker shall let its client wait for that. */
 int worker_fail_auth(struct worker_peer *p, uint64_t seq, const char *user,
     const char *peer, const char *text, const char *reason);
 int worker_send(struct worker_peer *p, uint16_t type, uint64_t seq,

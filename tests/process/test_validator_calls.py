@@ -267,8 +267,12 @@ def test_change_owner(val):
                     ('u@pbs!aaa', 'u@pbs!aaa'), ('v@pbs', 'v@pbs')):
         assert failure(call, who, to).code == 'NOT_ALLOWED', (who, to)
     assert failure(call, 'u@pbs', 'v@pbs', privs=0).code == 'PERM'
-    assert failure(call, 'm@pbs', 'v@pbs', privs=MODIFY,
-                   subject='x@pbs').code == 'PERM'
+    for who in ('v@pbs', 'v@pbs!tok'):
+        f = failure(call, 'm@pbs', who, privs=MODIFY, subject='')
+        kind = 'API token' if '!' in who else 'user'
+        assert (f.code, f.text) == (
+            'INVALID', f"{kind} '{who}' is inactive or non-existent")
+        assert failure(call, 'm@pbs', who, privs=0, subject='').code == 'PERM'
     call('m@pbs', 'v@pbs', privs=MODIFY)
     assert owner.read_text() == 'v@pbs\n'
 
