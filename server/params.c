@@ -381,7 +381,7 @@ params_check(struct params *p, const struct param_def *def, unsigned int flags,
 	sbuf_init(&r.lines, ERR_MSG_MAX - 64);
 	for (d = def; d != NULL && d->name != NULL; d++)
 		params_check_one(p, d, out, &r);
-	if ((flags & PARAMS_LAX) == 0 && p->values != NULL)
+	if (!((flags & PARAMS_LAX) != 0 && p->typed) && p->values != NULL)
 		json_each(p->values, params_unknown, &r);
 	if (r.errors == 1)
 		err_set(e, ERR_PARAM, "parameter verification failed - %s",

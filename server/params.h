@@ -60,7 +60,7 @@ int params_add_form(struct params *p, const char *s, size_t len, struct err *e);
 /* The body of application/json; empty is {}. */
 int params_set_json(struct params *p, const char *s, size_t len, struct err *e);
 
-#define PARAMS_LAX 0x1 /* unknown ones are dropped, not refused */
+#define PARAMS_LAX 0x1 /* unknown ones in JSON are dropped, not refused */
 /*
  * Checks and converts all of them by the table (def may be NULL: none).
  * ERR_PARAM with the texts of 1.6 for all that is wrong.

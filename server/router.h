@@ -17,7 +17,7 @@ struct param_def;
 
 #define ROUTE_OPEN 0x1      /* needs no authentication */
 #define ROUTE_RAW 0x2       /* parameters from path and query, body by sink */
-#define ROUTE_LAX 0x4       /* unknown parameters are accepted */
+#define ROUTE_LAX 0x4       /* unknown parameters in JSON are dropped */
 #define ROUTE_UPGRADE 0x8   /* leaves HTTP/1.1 */
 #define ROUTE_NO_CHECK 0x10 /* the handler calls params_check() itself */
 

@@ -140,7 +140,7 @@ Test(params, many_errors_stay_within_the_message)
 	params_fini(&p);
 }
 
-Test(params, lax_drops_unknown_ones)
+Test(params, lax_drops_unknown_ones_of_json)
 {
 	struct params p = {0};
 	struct err e = {0};
@@ -150,6 +150,9 @@ Test(params, lax_drops_unknown_ones)
 	    0);
 	cr_assert_eq(params_check(&p, def, PARAMS_LAX, &e), 0, "%s", e.msg);
 	cr_expect_not(params_has(&p, "more"));
+	params_fini(&p);
+	cr_assert_eq(params_add_form(&p, "store=abc&more=1", 16, &e), 0);
+	cr_expect_eq(params_check(&p, def, PARAMS_LAX, &e), -1);
 	params_fini(&p);
 }
 
