@@ -1,6 +1,11 @@
 # Process tests (pytest) over the real programs; ./check runs them.
+noinst_PROGRAMS += tests/process/print_calls
+tests_process_print_calls_SOURCES = tests/process/print_calls.c
+tests_process_print_calls_LDADD = $(SERVER_LIBS)
+
 EXTRA_DIST += tests/data/traces \
 	tests/process/authipc.py \
+	tests/process/calls.py \
 	tests/process/conftest.py \
 	tests/process/fake_server.py \
 	tests/process/faults.c tests/process/faults.py \
@@ -18,6 +23,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_h2_restart.py \
 	tests/process/test_h2_session.py \
 	tests/process/test_locks.py \
+	tests/process/test_params.py \
 	tests/process/test_quickstart.py \
 	tests/process/test_replay.py \
 	tests/process/test_resume.py \
