@@ -10,11 +10,9 @@
 #include "validator/checker_int.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/wait.h>
 
 #include <event2/event.h>
 
@@ -91,8 +89,8 @@ checker_die(struct checker *c, const char *why)
 	c->dead = true;
 	event_del(c->timer);
 	ipc_free(&c->ipc);
-	if (c->pid > 0)
-		kill(c->pid, SIGKILL);
+	if (!c->pool->stopped)
+		checker_kill(c);
 	TAILQ_CONCAT(&list, &c->requests, entry);
 	while ((r = TAILQ_FIRST(&list)) != NULL) {
 		TAILQ_REMOVE(&list, r, entry);

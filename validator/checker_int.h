@@ -37,6 +37,7 @@ struct checker {
 	struct request_list requests; /* in the order of asking */
 	struct event *timer;          /* for the first of them */
 	bool dead;
+	bool killed;        /* by us */
 	bool released;      /* only process and arena are still there */
 	unsigned int holds; /* users of the arena */
 };
@@ -63,7 +64,8 @@ struct checker_pool {
 /* The socket's rows and their handlers; ctx is the checker. */
 extern const struct ipc_proto checker_proto;
 
-/* Fails every request, kills the process. */
+void checker_kill(struct checker *c);
+/* Fails every request, ends the process. */
 void checker_die(struct checker *c, const char *why);
 
 #endif

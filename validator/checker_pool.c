@@ -1,7 +1,7 @@
 /*
  * Starting, sparing and collecting of checkers (checker.h).  Runs in the
  * validator's loop, under its uid.  A checker gets three descriptors and no
- * names; it is killed when its owner lets go of it.
+ * names.  It ends when its socket is closed, and is killed if it does not.
  */
 #include "config.h"
 
@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include <event2/event.h>
 
@@ -20,9 +21,12 @@
 #include "common/mem.h"
 #include "common/msg.h"
 
-static void
+#define END_POLL_MS 2
+
+void
 checker_kill(struct checker *c)
 {
+	c->killed = true;
 	if (c->pid > 0)
 		kill(c->pid, SIGKILL);
 }
@@ -38,9 +42,17 @@ checker_closed(void *ctx, const struct err *why)
 static void
 checker_timed_out(evutil_socket_t fd, short what, void *ctx)
 {
+	struct checker *c = ctx;
+
 	(void)fd;
 	(void)what;
-	checker_die(ctx, "checker takes too long");
+	if (c->released) {
+		log_warn("checker", "does not end, killing it pid=%d",
+		    (int)c->pid);
+		checker_kill(c);
+	} else {
+		checker_die(c, "checker takes too long");
+	}
 }
 
 static void
@@ -216,16 +228,53 @@ checker_pool_stop(struct checker_pool *p)
 	} while (c != NULL);
 }
 
-static void
-pool_end_all(struct checker_list *list)
+/* True if the process of c has ended. */
+static bool
+checker_collect(struct checker *c)
 {
+	char text[64];
+	bool ours;
+	int status;
+
+	if (c->pid == 0)
+		return true;
+	if (waitpid(c->pid, &status, WNOHANG) != c->pid)
+		return false;
+	ours = c->killed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	if (status != 0 && !ours)
+		log_warn("checker", "checker ended: %s pid=%d",
+		    proc_exit_str(status, text, sizeof(text)), (int)c->pid);
+	c->pid = 0;
+	return true;
+}
+
+/* Waits for a process that was told to end, but not beyond the time given. */
+static void
+checker_await(struct checker *c, uint64_t until_ms)
+{
+	struct timespec pause = {.tv_nsec = END_POLL_MS * 1000000};
+
+	while (c->pid > 0 && !checker_collect(c)) {
+		if (io_monotonic_ms() >= until_ms)
+			checker_kill(c);
+		nanosleep(&pause, NULL);
+	}
+}
+
+/* All of them are told first, so that they end side by side. */
+static void
+pool_end_all(struct checker_pool *p)
+{
+	uint64_t until_ms = io_monotonic_ms() + CHECKER_END_MS;
 	struct checker *c;
 
-	while ((c = TAILQ_FIRST(list)) != NULL) {
-		TAILQ_REMOVE(list, c, entry);
-		checker_kill(c);
-		if (c->pid > 0)
-			waitpid(c->pid, NULL, 0);
+	TAILQ_CONCAT(&p->ended, &p->spare, entry);
+	TAILQ_CONCAT(&p->ended, &p->busy, entry);
+	TAILQ_FOREACH(c, &p->ended, entry)
+		ipc_free(&c->ipc);
+	while ((c = TAILQ_FIRST(&p->ended)) != NULL) {
+		TAILQ_REMOVE(&p->ended, c, entry);
+		checker_await(c, until_ms);
 		checker_free(c);
 	}
 }
@@ -238,9 +287,7 @@ checker_pool_free(struct checker_pool **pp)
 	*pp = NULL;
 	if (p == NULL)
 		return;
-	pool_end_all(&p->spare);
-	pool_end_all(&p->busy);
-	pool_end_all(&p->ended);
+	pool_end_all(p);
 	if (p->status_event != NULL)
 		event_free(p->status_event);
 	if (p->refill != NULL)
@@ -251,25 +298,6 @@ checker_pool_free(struct checker_pool **pp)
 	io_close(&p->dead_pipe[1]);
 	free(p->program);
 	free(p);
-}
-
-/* True if the process of c has ended. */
-static bool
-checker_collect(struct checker *c)
-{
-	char text[64];
-	int status;
-
-	if (c->pid == 0)
-		return true;
-	if (waitpid(c->pid, &status, WNOHANG) != c->pid)
-		return false;
-	/* A released one was killed by us. */
-	if (status != 0 && !c->released)
-		log_warn("checker", "checker ended: %s pid=%d",
-		    proc_exit_str(status, text, sizeof(text)), (int)c->pid);
-	c->pid = 0;
-	return true;
 }
 
 /* Frees an ended one when neither process nor arena is needed. */
@@ -395,12 +423,12 @@ checker_take(struct checker_pool *p, const struct arena *in, struct err *e)
 	return c;
 }
 
-/* Closing the socket ends the process when it is done with what it is at;
- * nobody waits for that, so it is killed. */
+/* Closing the socket ends the process when it is done with what it is at. */
 void
 checker_release(struct checker **cp)
 {
 	struct checker *c = *cp;
+	struct timeval later = {CHECKER_END_MS / 1000, 0};
 	struct checker_pool *p;
 	struct request *r;
 
@@ -414,9 +442,8 @@ checker_release(struct checker **cp)
 	}
 	c->dead = true;
 	c->released = true;
-	event_del(c->timer);
 	ipc_free(&c->ipc);
-	checker_kill(c);
+	event_add(c->timer, &later);
 	TAILQ_REMOVE(&p->busy, c, entry);
 	p->nbusy--;
 	TAILQ_INSERT_TAIL(&p->ended, c, entry);

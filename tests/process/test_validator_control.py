@@ -2,6 +2,7 @@
 becomes of datastores that are not as they should be."""
 
 import fcntl
+import json
 import os
 import signal
 
@@ -130,12 +131,10 @@ def test_second_validator_is_kept_out(val):
             raise AssertionError('.lock is free')
 
 
-def test_checkers_die_and_nobody_else_notices(val):
-    w = Worker(val).open(new_group())
-    w.create('a.img.fidx', 1, 2 * CHUNK)
-    raw, d = chunk(1)
-    w.deposit(blob(raw), d, CHUNK)
-    for pid in os.listdir('/proc'):
+def checkers(val):
+    """The pids of the validator's checkers, those that just end too."""
+    pids = set()
+    for pid in filter(str.isdigit, os.listdir('/proc')):
         try:
             with open(f'/proc/{pid}/stat') as f:
                 stat = f.read()
@@ -144,7 +143,43 @@ def test_checkers_die_and_nobody_else_notices(val):
         if '(holdfast-checke' in stat and \
                 stat.rpartition(')')[2].split()[1] == \
                 str(val.pid('validator')):
-            os.kill(int(pid), signal.SIGKILL)
+            pids.add(int(pid))
+    return pids
+
+
+def counted(val):
+    """The validator's own count; nobody started holdfast-auth."""
+    r = val.admin('status', '--output-format', 'json', check=False)
+    row, = (d for d in json.loads(r.stdout) if
+            d['daemon'] == 'holdfast-validator')
+    return row['checkers']
+
+
+def test_checkers_end_with_their_session(val):
+    """By themselves: none is killed, and there is nothing to log."""
+    log = val.log / 'validator.log'
+    start = log.stat().st_size
+    w = Worker(val).open(new_group())
+    w.create('a.img.fidx', 1, CHUNK)
+    raw, d = chunk(1)
+    w.deposit(blob(raw), d, CHUNK)
+    assert counted(val)['busy'] == 1
+    w.close()
+
+    def at_rest():
+        n = counted(val)
+        return n['busy'] == 0 and len(checkers(val)) == n['spare'] > 0
+    assert wait_for(at_rest), 'checkers stay'
+    assert 'checker' not in log.read_text()[start:]
+
+
+def test_checkers_die_and_nobody_else_notices(val):
+    w = Worker(val).open(new_group())
+    w.create('a.img.fidx', 1, 2 * CHUNK)
+    raw, d = chunk(1)
+    w.deposit(blob(raw), d, CHUNK)
+    for pid in checkers(val):
+        os.kill(pid, signal.SIGKILL)
     raw, d = chunk(2)
     for _ in range(3):
         try:

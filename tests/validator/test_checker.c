@@ -333,6 +333,56 @@ Test(checker, held_arena_outlives_the_process)
 	checker_unhold(copy);
 }
 
+/* Lets go of it and waits until its process is gone. */
+static void
+release_and_wait(struct checker *c)
+{
+	struct checker *copy = c;
+
+	checker_hold(c);
+	checker_release(&c);
+	while (copy->pid != 0)
+		event_base_loop(base, EVLOOP_ONCE);
+}
+
+Test(checker, released_one_ends_by_itself)
+{
+	struct checker *c = take();
+	struct answer a = {0};
+	struct digest d;
+	uint32_t len = put_chunk(0, 'e', 1000, &d);
+
+	checker_chunk(c, 0, len, 1000, &d, on_verdict, &a, NULL);
+	release_and_wait(c);
+	cr_assert_not(c->killed);
+	cr_assert_eq(a.n, 0);
+	checker_unhold(c);
+}
+
+Test(checker, released_one_that_does_not_end_is_killed)
+{
+	struct checker *c = take();
+
+	kill(c->pid, SIGSTOP);
+	release_and_wait(c);
+	cr_assert(c->killed);
+	checker_unhold(c);
+}
+
+Test(checker, pool_ends_all_in_time)
+{
+	struct checker *c = take(), *stopped = take();
+	uint64_t started = io_monotonic_ms();
+
+	kill(stopped->pid, SIGSTOP);
+	checker_pool_stop(pool);
+	checker_release(&c);
+	checker_release(&stopped);
+	checker_pool_free(&pool);
+	cr_assert_geq(io_monotonic_ms() - started, CHECKER_END_MS);
+	cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1, "no child is left");
+}
+
 Test(checker, spares_are_replaced)
 {
 	pid_t pid;
