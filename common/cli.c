@@ -391,6 +391,12 @@ answer_help(const struct cli_program *p, int argc, char **argv)
 		printf("%s %s\n", p->name, PACKAGE_VERSION);
 		return CLI_EXIT_OK;
 	}
+	if (argc == 3 && strcmp(argv[1], "--print") == 0) {
+		if (cli_print(stdout, p, argv[2], &e) == 0)
+			return CLI_EXIT_OK;
+		fprintf(stderr, "%s: %s\n", p->name, e.msg);
+		return CLI_EXIT_USAGE;
+	}
 	parser_init(&ps, p, argc);
 	(void)read_words(&ps, argc, argv, &e);
 	skip = ps.nwords > 0 && strcmp(ps.words[0], "help") == 0;

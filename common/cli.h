@@ -67,9 +67,9 @@ enum cli_exit {
 };
 
 /*
- * The whole of main(): help, version, parsing into values (zeroed by the
- * caller), the command, its error on stderr.  Returns the exit code.  Options
- * and arguments may stand in any order; "--" ends the options.
+ * The whole of main(): help, version, "--print", parsing into values (zeroed by
+ * the caller), the command, its error on stderr.  Returns the exit code.
+ * Options and arguments may stand in any order; "--" ends the options.
  */
 int cli_main(const struct cli_program *p, int argc, char **argv, void *values);
 
@@ -80,6 +80,10 @@ int cli_parse(const struct cli_program *p, int argc, char **argv, void *values,
     struct err *e);
 void cli_help(FILE *f, const struct cli_program *p,
     const struct cli_command *cmd); /* NULL: of the program */
+/* "man": commands and options in roff, "bash", "zsh": completion; ERR_PARAM if
+ * it is none of these. */
+int cli_print(FILE *f, const struct cli_program *p, const char *what,
+    struct err *e);
 int cli_exit_code(const struct err *e);
 
 /* For cli.c and cli_help.c: whether a word is in a list with blanks. */

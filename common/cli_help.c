@@ -112,6 +112,8 @@ help_program(FILE *f, const struct cli_program *p)
 			put_option(f, o);
 	put_row(f, "-h, --help", "Show the help of the command");
 	put_row(f, "-V, --version", "Show the version");
+	put_row(f, "    --print WHAT",
+	    "Print what the manual page and the shell completions are made of: one of man bash zsh");
 	if (p->footer != NULL)
 		fprintf(f, "\n%s\n", p->footer);
 }

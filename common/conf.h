@@ -80,6 +80,8 @@ const char *conf_changed(const struct conf_opt *opts, const void *a,
 void conf_print_sample(FILE *f, const struct conf_opt *opts);
 /* The options as roff, for a man page. */
 void conf_print_man(FILE *f, const struct conf_opt *opts);
+/* The options as tables of a Markdown document. */
+void conf_print_markdown(FILE *f, const struct conf_opt *opts);
 
 /* The same spellings for command-line options; 0 or -1. */
 int conf_to_size(const char *s, uint64_t *out);

@@ -191,3 +191,38 @@ conf_print_man(FILE *f, const struct conf_opt *opts)
 		fputs(".RE\n", f);
 	}
 }
+
+/* A value in a table or a sentence: a bar would end the cell. */
+static void
+print_code(FILE *f, const char *s)
+{
+	fputc('`', f);
+	for (; *s != '\0'; s++)
+		fprintf(f, *s == '|' ? "\\%c" : "%c", *s);
+	fputc('`', f);
+}
+
+void
+conf_print_markdown(FILE *f, const struct conf_opt *opts)
+{
+	const struct conf_opt *o;
+
+	fputs("| option | value | default | meaning |\n|---|---|---|---|\n", f);
+	for (o = opts; o->name != NULL; o++) {
+		fputs("| ", f);
+		print_code(f, o->name);
+		fprintf(f, " | %s | ", type_text(o));
+		if (o->flags & CONF_F_REQUIRED)
+			fputs("required", f);
+		else if (o->def != NULL && *o->def != '\0')
+			print_code(f, o->def);
+		fprintf(f, " | %s%s |\n", o->doc != NULL ? o->doc : "",
+		    o->flags & CONF_F_RELOAD ? " Changed by a reload." : "");
+	}
+	for (o = opts; o->name != NULL; o++) {
+		if (o->type != CONF_SECTION)
+			continue;
+		fprintf(f, "\nIn `%s \"name\" { ... }`:\n\n", o->name);
+		conf_print_markdown(f, o->sub);
+	}
+}

@@ -36,7 +36,7 @@ libcommon_a_SOURCES += \
 	common/privs.c common/privs.h common/privs.def
 
 libcommon_a_SOURCES += \
-	common/cli.c common/cli.h common/cli_help.c \
+	common/cli.c common/cli.h common/cli_doc.c common/cli_help.c \
 	common/prompt.c common/prompt.h common/table.c common/table.h
 
 # Link lines, so that each program names only what it may use.

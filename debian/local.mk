@@ -6,4 +6,4 @@ EXTRA_DIST += debian/changelog debian/control debian/copyright debian/rules \
 	debian/holdfast-server.lintian-overrides \
 	debian/holdfast-server.postinst debian/holdfast-server.postrm \
 	debian/holdfast-server.prerm debian/holdfast-validator.install \
-	debian/holdfast-validator.postrm debian/not-installed
+	debian/holdfast-validator.postrm

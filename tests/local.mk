@@ -14,6 +14,7 @@ include tests/client/local.mk
 include tests/admin/local.mk
 include tests/etc/local.mk
 endif
+include tests/docs/local.mk
 include tests/fuzz/local.mk
 
 dist_check_SCRIPTS += tests/check-layers.sh

@@ -1,7 +1,8 @@
 /*
- * The files in etc/ name every option with its default and its meaning, as
- * the tables of the programs have them.  To write them anew after a change:
- *   HOLDFAST_WRITE_SAMPLES=1 build/tests/etc/test_samples
+ * The files in etc/ and docs/configuration.md name every option with its
+ * default and its meaning, as the tables of the programs have them.  To write
+ * them anew after a change: HOLDFAST_WRITE_SAMPLES=1
+ * build/tests/etc/test_samples
  */
 #include "config.h"
 
@@ -44,6 +45,28 @@ replace(char *text, const char *from, const char *to)
 	return text;
 }
 
+static void
+print_reference(FILE *f)
+{
+	fputs("# Configuration\n\n"
+	      "Made from the tables of the programs; the manual pages "
+	      "`holdfast-server.conf(5)` and `holdfast-validator.conf(5)`\n"
+	      "say the same. Sizes may have a unit (`64K`, `16M`, `2G`, `1T`, "
+	      "powers of 1024), and so may times (`500ms`, `60s`, `5m`, "
+	      "`2h`,\n"
+	      "`1d`; alone: seconds). An unknown option or a bad value is an "
+	      "error that names file and line.\n\n"
+	      "## /etc/holdfast/server.conf\n\n",
+	    f);
+	conf_print_markdown(f, server_conf_opts);
+	fputs("\n## /etc/holdfast/validator.conf and datastores.d/NAME.conf\n\n"
+	      "`holdfast-admin datastore create` writes one file for each "
+	      "datastore.\n\n",
+	    f);
+	conf_print_markdown(f, validator_conf_opts);
+}
+
+/* NULL: the reference of all. */
 static char *
 sample_of(const struct conf_opt *opts)
 {
@@ -51,7 +74,10 @@ sample_of(const struct conf_opt *opts)
 	size_t len, i;
 	FILE *f = open_memstream(&text, &len);
 
-	conf_print_sample(f, opts);
+	if (opts != NULL)
+		conf_print_sample(f, opts);
+	else
+		print_reference(f);
 	fclose(f);
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++)
 		text = replace(text, places[i][0], places[i][1]);
@@ -65,7 +91,7 @@ check(const char *name, const struct conf_opt *opts)
 	struct err e;
 	size_t len;
 
-	path = xasprintf("%s/etc/%s", getenv("top_srcdir"), name);
+	path = xasprintf("%s/%s", getenv("top_srcdir"), name);
 	if (getenv("HOLDFAST_WRITE_SAMPLES") != NULL)
 		cr_assert_eq(io_write_file_atomic(AT_FDCWD, path, want,
 				 strlen(want), 0644, 0, &e),
@@ -80,10 +106,15 @@ check(const char *name, const struct conf_opt *opts)
 
 Test(samples, server)
 {
-	check("server.conf", server_conf_opts);
+	check("etc/server.conf", server_conf_opts);
 }
 
 Test(samples, validator)
 {
-	check("validator.conf", validator_conf_opts);
+	check("etc/validator.conf", validator_conf_opts);
+}
+
+Test(samples, reference)
+{
+	check("docs/configuration.md", NULL);
 }
