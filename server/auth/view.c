@@ -170,6 +170,7 @@ view_roles(void)
 	return list;
 }
 
+/* What holds at the node itself; true: and below. */
 static struct json *
 view_node(uint32_t exact, uint32_t propagated)
 {
@@ -177,7 +178,7 @@ view_node(uint32_t exact, uint32_t propagated)
 	unsigned int bit;
 
 	for (bit = 0; privs_bit_name(bit) != NULL; bit++) {
-		if ((exact | propagated) & (1u << bit))
+		if (exact & (1u << bit))
 			json_set_bool(obj, privs_bit_name(bit),
 			    (propagated & (1u << bit)) != 0);
 	}
