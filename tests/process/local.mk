@@ -4,7 +4,7 @@ tests_process_print_calls_SOURCES = tests/process/print_calls.c
 tests_process_print_calls_LDADD = $(SERVER_LIBS)
 
 EXTRA_DIST += tests/data/traces \
-	tests/process/authipc.py \
+	tests/process/accounts.py tests/process/authipc.py \
 	tests/process/calls.py \
 	tests/process/conftest.py \
 	tests/process/fake_server.py \
@@ -14,6 +14,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/pytest.ini \
 	tests/process/replay.py \
 	tests/process/store.py \
+	tests/process/test_acl.py \
 	tests/process/test_auth.py \
 	tests/process/test_client.py \
 	tests/process/test_client_alone.py \
@@ -24,6 +25,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_h2_session.py \
 	tests/process/test_locks.py \
 	tests/process/test_params.py \
+	tests/process/test_permissions.py \
 	tests/process/test_quickstart.py \
 	tests/process/test_replay.py \
 	tests/process/test_resume.py \

@@ -1,0 +1,278 @@
+"""Who may do what (wire-protocol 6): every role, on groups of one's own, of
+one's token, of one's user, of somebody else, and on none, in every call.
+The tables are the specification's; the program's are not looked at."""
+
+import shutil
+import subprocess
+
+import pytest
+
+import pbs
+from accounts import ROLES, Accounts, all_at_once, owns, privileges, user_of
+from pbs import blob
+
+NS = 'a/b'
+OTHER = 'other@pbs'
+FRIEND = 'friend@pbs'
+TIMES = (1600000000, 1600000100)
+LATER = 1600000200
+
+# 6.3: (free with, with the owner check)
+RULES = {
+    'backup':          ('', 'Backup'),
+    'reader':          ('Read', 'Backup'),
+    'files':           ('Audit Read', 'Backup'),
+    'notes':           ('Audit', 'Backup'),
+    'protected':       ('Audit', 'Backup'),
+    'group-notes':     ('Audit', 'Backup'),
+    'set-notes':       ('Modify', 'Backup'),
+    'set-protected':   ('Modify', 'Backup'),
+    'set-group-notes': ('Modify', 'Backup'),
+    'upload-log':      ('', 'Backup'),
+    'prune':           ('Modify', 'Prune'),
+    'change-owner':    ('Modify', 'Backup'),
+    'forget':          ('Modify', 'Prune'),
+    'delete-group':    ('Modify', 'Prune'),
+}
+
+LOG = blob(b'the log of a job')
+# call: method, last part of the path, further parameters, body
+REQUESTS = {
+    'files':           ('GET', 'files', {}, b''),
+    'notes':           ('GET', 'notes', {}, b''),
+    'protected':       ('GET', 'protected', {}, b''),
+    'group-notes':     ('GET', 'group-notes', {}, b''),
+    'set-notes':       ('PUT', 'notes', {'notes': 'n'}, b''),
+    'set-protected':   ('PUT', 'protected', {'protected': False}, b''),
+    'set-group-notes': ('PUT', 'group-notes', {'notes': 'g'}, b''),
+    'upload-log':      ('POST', 'upload-backup-log', {}, LOG),
+    'prune':           ('POST', 'prune', {'dry-run': True, 'keep-last': 1},
+                        b''),
+    'change-owner':    ('POST', 'change-owner', {'new-owner': FRIEND}, b''),
+    'forget':          ('DELETE', 'snapshots', {}, b''),
+    'delete-group':    ('DELETE', 'groups', {}, b''),
+}
+OF_GROUPS = ('group-notes', 'set-group-notes', 'prune', 'change-owner',
+             'delete-group')
+
+
+class Caller:
+    """One with a role on the namespace; a token's user may have another."""
+
+    def __init__(self, auth_id, role, users_role=None):
+        self.auth_id = auth_id
+        self.roles = {auth_id: role}
+        self.privs = privileges(role)
+        if '!' in auth_id:
+            self.roles[user_of(auth_id)] = users_role
+            self.privs &= privileges(users_role)
+
+    def __str__(self):
+        return '-'.join(('token' if '!' in self.auth_id else 'user',
+                         *map(str, self.roles.values())))
+
+    @property
+    def group_owners(self):
+        """Whose groups it meets; None: there is no group."""
+        if '!' not in self.auth_id:
+            return [self.auth_id, f'{self.auth_id}!tok', OTHER,
+                    f'{OTHER}!tok', None]
+        user = user_of(self.auth_id)
+        return [self.auth_id, user, f'{user}!sibling', OTHER, None]
+
+
+def callers():
+    roles = [*ROLES, None]
+    out = [Caller(f'u{i}@pbs', role) for i, role in enumerate(roles)]
+    out += [Caller(f't{i}@pbs!tok', role, role)
+            for i, role in enumerate(roles)]
+    # A token has what it and its user have.
+    out += [Caller(f'x{i}@pbs!tok', *pair) for i, pair in enumerate((
+        (None, 'Admin'), ('Admin', None), ('Admin', 'DatastoreBackup'),
+        ('DatastoreBackup', 'DatastoreReader'),
+        ('DatastorePowerUser', 'DatastoreAdmin')))]
+    return out
+
+
+CALLERS = callers()
+every_caller = pytest.mark.parametrize('caller', CALLERS, ids=str)
+
+
+# ---- the world
+
+def group_id(caller, owner, use):
+    """use: each call that changes its group has one of its own."""
+    return f'{caller}-{owner}-{use}'.replace('@', '_').replace('!', '.')
+
+
+class World:
+    def __init__(self, instance):
+        self.instance = instance
+        self.accounts = Accounts(instance)
+        path = f'/datastore/{instance.store_name}/{NS}'
+        ids = {OTHER, FRIEND}
+        acl = []
+        for c in CALLERS:
+            ids |= {c.auth_id, user_of(c.auth_id)}
+            acl += [(path, a, r, True) for a, r in c.roles.items() if r]
+        self.accounts.add(ids, acl)
+        self.make_groups()
+
+    def make_groups(self):
+        conn = self.instance.login()
+        base = f'admin/datastore/{self.instance.store_name}/namespace'
+        conn.post(base, {'parent': '', 'name': 'a'})
+        conn.post(base, {'parent': 'a', 'name': 'b'})
+        for when in TIMES:
+            with self.instance.backup(('host', 'pattern', when),
+                                      ns=NS) as s:
+                s.blob('a.conf.blob', blob(b'configuration'))
+                manifest = pbs.Manifest(s.snapshot)
+                data = blob(b'configuration')
+                manifest.add('a.conf.blob', len(data), pbs.sha256(data))
+                s.blob('index.json.blob', manifest.blob())
+                s.finish()
+        pattern = self.instance.store().snapshot_path(
+            ('host', 'pattern', TIMES[0]), NS).parent
+        for c in CALLERS:
+            for owner in filter(None, c.group_owners):
+                for use in ('main', 'owner', 'session'):
+                    self.copy(pattern, group_id(c, owner, use), owner)
+        shutil.rmtree(pattern)
+
+    def copy(self, pattern, name, owner):
+        subprocess.run(['cp', '-a', pattern, pattern.parent / name],
+                       check=True)
+        (pattern.parent / name / 'owner').write_text(owner + '\n')
+
+    # -- what one caller meets in the groups of one owner
+
+    def ask(self, conn, call, name, when=TIMES[1]):
+        method, last, more, body = REQUESTS[call]
+        query = {'ns': NS, 'backup-type': 'host', 'backup-id': name, **more}
+        if call not in OF_GROUPS:
+            query['backup-time'] = when
+        return conn.request(
+            method, f'admin/datastore/{self.instance.store_name}/{last}',
+            query, body=body)
+
+    def upgrade(self, conn, call, name, when, protocol):
+        r = conn.upgrade(call, protocol, {
+            'store': self.instance.store_name, 'ns': NS,
+            'backup-type': 'host', 'backup-id': name, 'backup-time': when})
+        if r.status == 101:
+            conn.close()
+        return r
+
+    def meet(self, key):
+        caller, owner = key
+        found = {}
+        for call, when, protocol in (
+                ('reader', TIMES[1], pbs.READER_PROTOCOL),
+                ('backup', LATER, pbs.BACKUP_PROTOCOL)):
+            conn = self.accounts.connect(caller.auth_id)
+            found[call] = self.upgrade(
+                conn, call, group_id(caller, owner, 'session'), when,
+                protocol)
+        conn = self.accounts.connect(caller.auth_id)
+        for call in REQUESTS:
+            use = 'owner' if call == 'change-owner' else 'main'
+            found[call] = self.ask(conn, call, group_id(caller, owner, use))
+        conn.close()
+        return found
+
+
+@pytest.fixture(scope='module')
+def world(instance):
+    return World(instance)
+
+
+@pytest.fixture(scope='module')
+def met(world):
+    """{(caller, owner): {call: response}}"""
+    keys = [(c, owner) for c in CALLERS for owner in c.group_owners]
+    return all_at_once(world.meet, keys)
+
+
+# ---- what is expected
+
+def names(text):
+    return {f'Datastore.{word}' for word in text.split()}
+
+
+def denied(call, caller, store):
+    """(status, start of the text): no right that would do."""
+    path = f'/datastore/{store}/{NS}'
+    if call == 'backup':
+        return 403, f"missing permissions 'Datastore.Backup' on '{path}'"
+    if call == 'reader':
+        return 400, f'no permissions on {path}'
+    return 403, 'permission check failed - missing '
+
+
+def not_owner(call, caller, owner, group):
+    if call == 'reader':
+        return 400, 'backup owner check failed!'
+    if call == 'change-owner':
+        return 401, (f'{caller.auth_id} does not have permission to change '
+                     f"owner of backup group 'host/{group}' to {FRIEND}")
+    return 400, f'backup owner check failed ({caller.auth_id} != {owner})'
+
+
+def expected(call, caller, owner, store, group):
+    """None: it may; else (status, text)."""
+    free, own = map(names, RULES[call])
+    if caller.privs & free:
+        return None
+    if not caller.privs & own:
+        return denied(call, caller, store)
+    # To give a group away altogether takes more than owning it.
+    if call != 'change-owner' and owns(caller.auth_id, owner):
+        return None
+    return not_owner(call, caller, owner, group)
+
+
+def missing_names(text):
+    """Which privileges a 403 asks for, and where."""
+    words, _, path = text.removeprefix(
+        'permission check failed - missing ').partition(' on ')
+    return set(words.split('|')), path
+
+
+@every_caller
+@pytest.mark.parametrize('call', RULES)
+def test_call(world, met, caller, call):
+    store = world.instance.store_name
+    for owner in filter(None, caller.group_owners):
+        group = group_id(caller, owner,
+                         'owner' if call == 'change-owner' else 'main')
+        r = met[caller, owner][call]
+        want = expected(call, caller, owner, store, group)
+        if want is None:
+            assert r.status in (200, 101), (owner, r.text)
+            continue
+        assert (r.status, r.text[:len(want[1])]) == want, owner
+        if want[1].endswith('missing '):
+            free, own = map(names, RULES[call])
+            assert missing_names(r.text) == \
+                (free | own, f'/datastore/{store}/{NS}')
+        elif call != 'backup':
+            assert r.text == want[1]
+
+
+@every_caller
+@pytest.mark.parametrize('call', RULES)
+def test_call_on_no_group(world, met, caller, call):
+    """Nobody without rights learns that it is not there; who would have to
+    own it does not."""
+    r = met[caller, None][call]
+    free, own = map(names, RULES[call])
+    if not caller.privs & (free | own):
+        want = denied(call, caller, world.instance.store_name)
+        assert (r.status, r.text[:len(want[1])]) == want
+    elif call == 'backup':
+        assert r.status == 101, 'a new group'
+    elif call in ('protected', 'group-notes') and caller.privs & free:
+        assert r.status == 200 and not r.data
+    else:
+        assert r.status == 400 and r.text
