@@ -26,8 +26,7 @@ struct event_base;
  * may be repeated with another checker), and is not usable any more.
  */
 #define CHECKER_TIMEOUT_MS 60000
-#define CHECKER_END_MS 5000 /* from the end of its socket until it is killed \
-			     */
+#define CHECKER_END_MS 5000          /* from closing its socket to killing it */
 #define CHECKER_MANIFEST_BLOCKS 264u /* holds the longest manifest */
 
 struct checker;
