@@ -34,7 +34,7 @@ key_read(const char *path, uint8_t key[GRANT_KEY_LEN], struct err *e)
 
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd == -1)
-		return err_errno(e, errno, "grant key %s", path);
+		return err_errno(e, errno, "cannot open grant key %s", path);
 	if (fstat(fd, &st) == -1) {
 		err_errno(e, errno, "grant key %s", path);
 	} else if (!S_ISREG(st.st_mode) || st.st_size != GRANT_KEY_LEN) {
@@ -84,13 +84,13 @@ key_make(const char *path, struct err *e)
 	io_random(key, sizeof(key));
 	fd = mkostemp(tmp, O_CLOEXEC);
 	if (fd == -1) {
-		err_errno(e, errno, "grant key %s", path);
+		err_errno(e, errno, "cannot make grant key %s", path);
 		goto out;
 	}
 	if (key_fill(fd, key, e) == -1)
 		;
 	else if (link(tmp, path) == -1)
-		err_errno(e, errno, "grant key %s", path);
+		err_errno(e, errno, "cannot make grant key %s", path);
 	else
 		rv = 0;
 	unlink(tmp);
@@ -101,6 +101,15 @@ out:
 	return rv;
 }
 
+/* What to do about it, for who reads the log. */
+static int
+key_refused(struct err *e, const struct err *why, const char *hint)
+{
+	if (why->sys != EACCES && why->sys != EPERM)
+		hint = "";
+	return err_set(e, why->code, "%s%s", why->msg, hint);
+}
+
 int
 grant_key_load(const char *path, uint8_t key[GRANT_KEY_LEN], struct err *e)
 {
@@ -108,10 +117,11 @@ grant_key_load(const char *path, uint8_t key[GRANT_KEY_LEN], struct err *e)
 
 	if (key_read(path, key, &why) == 0)
 		return 0;
-	if (why.code == ERR_NOT_FOUND) {
-		if (key_make(path, &why) == -1 && why.code != ERR_EXISTS)
-			return err_set(e, why.code, "%s", why.msg);
-		return key_read(path, key, e);
-	}
-	return err_set(e, why.code, "%s", why.msg);
+	if (why.code != ERR_NOT_FOUND)
+		return key_refused(e, &why,
+		    " (only for root and group " GRANT_KEY_GROUP ")");
+	if (key_make(path, &why) == -1 && why.code != ERR_EXISTS)
+		return key_refused(e, &why,
+		    " (make it as root: holdfast-validator -k)");
+	return key_read(path, key, e);
 }

@@ -308,3 +308,31 @@ Test(grant_key, is_made_once_and_stays)
 	unlink(path);
 	cr_expect_eq(rmdir(dir), 0, "something was left behind");
 }
+
+/* Whoever may not make or read it is told who can. */
+Test(grant_key, says_who_may_make_and_read_it)
+{
+	char dir[] = "/tmp/holdfast-grant-XXXXXX", path[64];
+	uint8_t made[GRANT_KEY_LEN];
+	uid_t uid = geteuid();
+
+	cr_assert_not_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/grant.key", dir);
+	cr_assert_eq(grant_key_load(path, made, &e), 0, "%s", e.msg);
+	cr_assert_eq(chmod(path, uid == 0 ? 0600 : 0), 0);
+	cr_assert_eq(chmod(dir, 0555), 0);
+	if (uid == 0)
+		cr_assert_eq(seteuid(65534), 0);
+	cr_expect_eq(grant_key_load(path, made, &e), -1);
+	cr_expect_eq(e.code, ERR_PERM);
+	cr_expect_not_null(strstr(e.msg, "group holdfast-grant"), "%s", e.msg);
+	snprintf(path, sizeof(path), "%s/other.key", dir);
+	cr_expect_eq(grant_key_load(path, made, &e), -1);
+	cr_expect_eq(e.code, ERR_PERM);
+	cr_expect_not_null(strstr(e.msg, "holdfast-validator -k"), "%s", e.msg);
+	cr_assert_eq(seteuid(uid), 0);
+	cr_assert_eq(chmod(dir, 0755), 0);
+	snprintf(path, sizeof(path), "%s/grant.key", dir);
+	unlink(path);
+	cr_expect_eq(rmdir(dir), 0, "something was left behind");
+}
