@@ -324,11 +324,9 @@ Test(grant_key, says_who_may_make_and_read_it)
 	if (uid == 0)
 		cr_assert_eq(seteuid(65534), 0);
 	cr_expect_eq(grant_key_load(path, made, &e), -1);
-	cr_expect_eq(e.code, ERR_PERM);
 	cr_expect_not_null(strstr(e.msg, "group holdfast-grant"), "%s", e.msg);
 	snprintf(path, sizeof(path), "%s/other.key", dir);
 	cr_expect_eq(grant_key_load(path, made, &e), -1);
-	cr_expect_eq(e.code, ERR_PERM);
 	cr_expect_not_null(strstr(e.msg, "holdfast-validator -k"), "%s", e.msg);
 	cr_assert_eq(seteuid(uid), 0);
 	cr_assert_eq(chmod(dir, 0755), 0);
