@@ -67,7 +67,17 @@ snap_one(struct call *c, struct err *e)
 static int
 snap_delete(struct call *c, struct err *e)
 {
-	return snap_dir_remove(c->vs->store, &c->ns, &c->snap, e);
+	char name[SNAPSHOT_STR_MAX + 1];
+
+	if (snap_dir_remove(c->vs->store, &c->ns, &c->snap, e) == 0)
+		return 0;
+	if (e->code != ERR_NOT_FOUND)
+		return -1;
+	snapshot_to_str(&c->snap, name);
+	return err_set(e, ERR_NOT_FOUND,
+	    "unable to open snapshot directory \"%s\" for locking - ENOENT: No "
+	    "such file or directory",
+	    name);
 }
 
 /* --- protection --- */
