@@ -19,10 +19,12 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_client.py \
 	tests/process/test_client_alone.py \
 	tests/process/test_durability.py \
+	tests/process/test_error_texts.py \
 	tests/process/test_finish.py \
 	tests/process/test_h2_abuse.py \
 	tests/process/test_h2_restart.py \
 	tests/process/test_h2_session.py \
+	tests/process/test_listings.py \
 	tests/process/test_locks.py \
 	tests/process/test_params.py \
 	tests/process/test_permissions.py \

@@ -276,3 +276,96 @@ def test_call_on_no_group(world, met, caller, call):
         assert r.status == 200 and not r.data
     else:
         assert r.status == 400 and r.text
+
+
+# ---- change-owner, 6.3
+
+USER, TOKEN, TOKEN2, GONE = ('own@pbs', 'own@pbs!tok', 'own@pbs!two',
+                             'own@pbs!gone')
+MANAGER, STRANGER = 'manager@pbs', 'stranger@pbs'
+OK, INACTIVE, REFUSED, DENIED = 200, 400, 401, 403
+OWNER_CHANGES = [
+    # caller, owner, new owner, outcome
+    (USER, TOKEN, TOKEN2, OK),
+    (USER, TOKEN, USER, OK),
+    (USER, USER, TOKEN, OK),
+    (USER, USER, USER, REFUSED),
+    (USER, USER, FRIEND, REFUSED),
+    (USER, TOKEN, FRIEND, REFUSED),
+    (USER, FRIEND, USER, REFUSED),
+    (USER, FRIEND, TOKEN, REFUSED),
+    (USER, USER, GONE, INACTIVE),
+    (TOKEN, TOKEN, USER, REFUSED),
+    (TOKEN, TOKEN, TOKEN2, REFUSED),
+    (TOKEN, USER, TOKEN, REFUSED),
+    (MANAGER, USER, FRIEND, OK),
+    (MANAGER, FRIEND, MANAGER, OK),
+    (MANAGER, USER, TOKEN, OK),
+    (MANAGER, USER, USER, OK),
+    (MANAGER, USER, 'nobody@pbs', INACTIVE),
+    (MANAGER, USER, GONE, INACTIVE),
+    (MANAGER, USER, 'disabled@pbs', INACTIVE),
+    (STRANGER, STRANGER, FRIEND, DENIED),
+    (STRANGER, USER, 'nobody@pbs', DENIED),
+]
+
+
+class OwnerWorld(World):
+    def __init__(self, instance):
+        self.instance = instance
+        self.accounts = Accounts(instance)
+        top = f'/datastore/{instance.store_name}'
+        self.accounts.add(
+            (USER, TOKEN, TOKEN2, FRIEND, MANAGER, STRANGER, 'disabled@pbs'),
+            [(top, USER, 'DatastoreBackup', True),
+             (top, TOKEN, 'DatastoreBackup', True),
+             (top, MANAGER, 'DatastoreAdmin', True)])
+        instance.admin('user', 'update', 'disabled@pbs', '--enable', 'no')
+        pattern = ('host', 'owner', TIMES[0])
+        with instance.backup(pattern) as s:
+            s.blob('index.json.blob', pbs.Manifest(pattern).blob())
+            s.finish()
+        path = instance.store().snapshot_path(pattern).parent
+        for i, (_, owner, _, _) in enumerate(OWNER_CHANGES):
+            self.copy(path, f'owner{i}', owner)
+
+    def owner_file(self, i):
+        return self.instance.store().snapshot_path(
+            ('host', f'owner{i}', 1)).parent / 'owner'
+
+    def change(self, i):
+        caller, _, new, _ = OWNER_CHANGES[i]
+        conn = self.accounts.connect(caller)
+        r = conn.request(
+            'POST', f'admin/datastore/{self.instance.store_name}/change-owner',
+            json={'backup-type': 'host', 'backup-id': f'owner{i}',
+                  'new-owner': new})
+        conn.close()
+        return r
+
+
+@pytest.fixture(scope='module')
+def changed(instance):
+    world = OwnerWorld(instance)
+    answers = all_at_once(world.change, range(len(OWNER_CHANGES)))
+    return world, answers
+
+
+@pytest.mark.parametrize('i', range(len(OWNER_CHANGES)),
+                         ids=lambda i: '-'.join(map(str, OWNER_CHANGES[i])))
+def test_change_of_owner(changed, i):
+    world, answers = changed
+    caller, owner, new, outcome = OWNER_CHANGES[i]
+    r = answers[i]
+    assert r.status == outcome, r.text
+    if outcome == INACTIVE:
+        kind = 'API token' if '!' in new else 'user'
+        assert r.text == f"{kind} '{new}' is inactive or non-existent"
+    elif outcome == REFUSED:
+        assert r.text == (f'{caller} does not have permission to change owner '
+                          f"of backup group 'host/owner{i}' to {new}")
+    elif outcome == DENIED:
+        assert missing_names(r.text)[0] == \
+            {'Datastore.Modify', 'Datastore.Backup'}
+    assert world.owner_file(i).read_text() == \
+        (new if outcome == OK else owner) + '\n'
