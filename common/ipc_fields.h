@@ -417,6 +417,8 @@
 	F(u64, n1, 0)    \
 	F(u64, n2, 0)    \
 	F(u64, n3, 0)    \
+	F(u64, n4, 0)    \
+	F(u64, n5, 0)    \
 	F(str, text, IPC_TEXT_MAX)
 
 /* ---- VJ, job to validator ---- */
@@ -436,5 +438,28 @@
 #define MSG_JOB_END(F)  \
 	F(u16, code, 0) \
 	F(str, text, IPC_TEXT_MAX)
+
+/* A step of garbage collection begins (enum gc_step).  JOB_REPLY: n0, n1
+ * removals of snapshots that began, and that ended, since the start. */
+#define MSG_JOB_GC_STEP(F) F(u8, step, 0)
+
+/* Names of files in .chunks, each ended by NUL, to be removed if they are
+ * still old.  JOB_REPLY: n0 chunks, n1 damaged ones and n2 temporary files
+ * removed, n3 bytes in all; n4 chunks of n5 bytes became young. */
+#define MSG_JOB_GC_REMOVE(F) F(bytes, names, IPC_BULK_MAX)
+
+/* The figures of .gc-status (datastore-format 6.5); JOB_REPLY once that is
+ * written. */
+#define MSG_JOB_GC_RESULT(F)        \
+	F(u64, index_file_count, 0) \
+	F(u64, index_data_bytes, 0) \
+	F(u64, disk_bytes, 0)       \
+	F(u64, disk_chunks, 0)      \
+	F(u64, removed_bytes, 0)    \
+	F(u64, removed_chunks, 0)   \
+	F(u64, pending_bytes, 0)    \
+	F(u64, pending_chunks, 0)   \
+	F(u64, removed_bad, 0)      \
+	F(u64, still_bad, 0)
 
 #endif

@@ -41,6 +41,7 @@ static const struct call_row *const call_tables[] = {
     call_group_rows,
     call_snap_rows,
     call_prune_rows,
+    call_gc_rows,
     call_task_rows,
 };
 

@@ -8,6 +8,7 @@
  *   call_group.c  groups
  *   call_snap.c   snapshots
  *   call_prune.c  pruning
+ *   call_gc.c     garbage collection
  *   call_task.c   tasks
  */
 #include <stdbool.h>
@@ -97,6 +98,7 @@ extern const struct call_row call_store_rows[];
 extern const struct call_row call_group_rows[];
 extern const struct call_row call_snap_rows[];
 extern const struct call_row call_prune_rows[];
+extern const struct call_row call_gc_rows[];
 extern const struct call_row call_task_rows[];
 
 /* Runs in a thread, with owner check first if that is needed; then done in the

@@ -327,7 +327,7 @@ gc_status(struct call *c, struct err *e)
 	return c->raw_fd == -1 ? -1 : 0;
 }
 
-/* Collection and verification are jobs. */
+/* Verification is a job. */
 static void
 no_jobs(struct call *c)
 {
@@ -356,7 +356,6 @@ const struct call_row call_store_rows[] = {
 	.begin = ns_delete_begin,
 	.fini = ns_delete_fini},
     {.op = CALL_GC_STATUS, .flags = READ, .run = gc_status},
-    {.op = CALL_GC_START, .flags = WRITE, .begin = no_jobs},
     {.op = CALL_VERIFY_START, .flags = READ, .begin = no_jobs},
     {0},
 };

@@ -34,6 +34,11 @@
  * task-log         upid [start] [limit] {"lines": [{"n", "t"}], "total",
  *                                       "active"}
  * task-stop        upid                 {}
+ * gc-start         store [dry-run=1]    {"upid"}
+ * gc-status        store                {"store", "running": bool, "upid"?,
+ *                                       "started"?, "step"?, "done"?,
+ *                                       "total"?, "seconds-left"?, "last"?:
+ *                                       text of .gc-status}
  * reload                                {}
  */
 

@@ -30,8 +30,8 @@
 
 /* --- arguments --- */
 
-static const char *
-arg_get(const struct control_req *r, const char *key)
+const char *
+control_arg(const struct control_req *r, const char *key)
 {
 	size_t i, n = strlen(key);
 
@@ -41,21 +41,21 @@ arg_get(const struct control_req *r, const char *key)
 	return NULL;
 }
 
-static const char *
-arg_need(const struct control_req *r, const char *key, struct err *e)
+const char *
+control_arg_need(const struct control_req *r, const char *key, struct err *e)
 {
-	const char *v = arg_get(r, key);
+	const char *v = control_arg(r, key);
 
 	if (v == NULL)
 		err_set(e, ERR_PARAM, "argument '%s' is missing", key);
 	return v;
 }
 
-static int
-arg_u64(const struct control_req *r, const char *key, uint64_t def,
+int
+control_arg_u64(const struct control_req *r, const char *key, uint64_t def,
     uint64_t *out, struct err *e)
 {
-	const char *v = arg_get(r, key);
+	const char *v = control_arg(r, key);
 
 	*out = def;
 	if (v != NULL && str_to_u64(v, 0, UINT64_MAX, out) == -1)
@@ -66,7 +66,7 @@ arg_u64(const struct control_req *r, const char *key, uint64_t def,
 static int
 arg_id(const struct control_req *r, uint64_t *out, struct err *e)
 {
-	const char *v = arg_need(r, "id", e);
+	const char *v = control_arg_need(r, "id", e);
 	uint8_t b[8];
 	size_t i;
 
@@ -247,7 +247,7 @@ cmd_datastore_clear(struct control_req *r)
 	const char *name;
 	struct err e;
 
-	if ((name = arg_need(r, "name", &e)) == NULL ||
+	if ((name = control_arg_need(r, "name", &e)) == NULL ||
 	    validator_store_use(r->v, name, 0, &vs, &e) == -1) {
 		control_fail(r, &e);
 		return;
@@ -268,7 +268,7 @@ static int
 session_json(void *arg, struct session *s)
 {
 	struct control_req *r = arg;
-	const char *store = arg_get(r, "store");
+	const char *store = control_arg(r, "store");
 	struct session_info i;
 	struct json *o, *check;
 
@@ -376,7 +376,7 @@ cmd_lock_list(struct control_req *r)
 		control_fail(r, &e);
 		return;
 	}
-	rv = lockdb_each_lock(t, arg_get(r, "store"), lock_json, r, &e);
+	rv = lockdb_each_lock(t, control_arg(r, "store"), lock_json, r, &e);
 	lockdb_abort(&t);
 	if (rv == -1) {
 		control_fail(r, &e);
@@ -410,12 +410,12 @@ task_list_run(struct store_job *job)
 {
 	struct control_req *r = (struct control_req *)job;
 	struct task_filter f = {
-	    .running = arg_get(r, "running") != NULL,
-	    .store = arg_get(r, "store"),
-	    .user = arg_get(r, "user"),
+	    .running = control_arg(r, "running") != NULL,
+	    .store = control_arg(r, "store"),
+	    .user = control_arg(r, "user"),
 	};
 
-	if (arg_u64(r, "limit", 50, &f.limit, &r->err) == 0)
+	if (control_arg_u64(r, "limit", 50, &f.limit, &r->err) == 0)
 		r->rv = task_list(tasks_dirfd(r->v->tasks),
 		    (const char *const *)r->running, r->nrunning, &f, task_json,
 		    r, &r->total, &r->err);
@@ -485,8 +485,8 @@ task_log_run(struct store_job *job)
 	struct control_req *r = (struct control_req *)job;
 	uint64_t start, limit;
 
-	if (arg_u64(r, "start", 1, &start, &r->err) == 0 &&
-	    arg_u64(r, "limit", 500, &limit, &r->err) == 0)
+	if (control_arg_u64(r, "start", 1, &start, &r->err) == 0 &&
+	    control_arg_u64(r, "limit", 500, &limit, &r->err) == 0)
 		r->rv = task_log_read(tasks_dirfd(r->v->tasks), &r->upid, start,
 		    limit, line_json, r, &r->total, &r->err);
 }
@@ -515,7 +515,7 @@ cmd_task_log(struct control_req *r)
 	const char *upid;
 	struct err e;
 
-	if ((upid = arg_need(r, "upid", &e)) == NULL ||
+	if ((upid = control_arg_need(r, "upid", &e)) == NULL ||
 	    upid_parse(&r->upid, upid, &e) == -1) {
 		control_fail(r, &e);
 		return;
@@ -530,7 +530,7 @@ cmd_task_stop(struct control_req *r)
 	const char *upid;
 	struct err e;
 
-	if ((upid = arg_need(r, "upid", &e)) == NULL ||
+	if ((upid = control_arg_need(r, "upid", &e)) == NULL ||
 	    tasks_stop(r->v->tasks, upid, &e) == -1)
 		control_fail(r, &e);
 	else
@@ -558,5 +558,8 @@ const struct control_cmd control_cmds[] = {
     {"task-list", cmd_task_list},
     {"task-log", cmd_task_log},
     {"task-stop", cmd_task_stop},
+    {"gc-start", control_gc_start},
+    {"gc-status", control_gc_status},
     {"reload", cmd_reload},
+    {NULL, NULL},
 };

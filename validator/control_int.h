@@ -1,7 +1,10 @@
 #ifndef VALIDATOR_CONTROL_INT_H
 #define VALIDATOR_CONTROL_INT_H
 
-/* For control.c (connections, answers) and control_cmds.c (the commands). */
+/*
+ * For control.c (connections, answers), control_cmds.c (the commands) and
+ * control_gc.c (those on garbage collection).
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,6 +41,16 @@ struct control_req {
 /* Both answer, and free the request. */
 void control_fail(struct control_req *r, const struct err *why);
 void control_reply(struct control_req *r, struct json *obj); /* takes obj */
+
+/* An argument: lent, NULL if it was not given. */
+const char *control_arg(const struct control_req *r, const char *key);
+const char *control_arg_need(const struct control_req *r, const char *key,
+    struct err *e);
+int control_arg_u64(const struct control_req *r, const char *key, uint64_t def,
+    uint64_t *out, struct err *e);
+
+void control_gc_start(struct control_req *r);
+void control_gc_status(struct control_req *r);
 
 struct control_cmd {
 	const char *name; /* NULL ends the table */

@@ -14,17 +14,22 @@ holdfast_checker_LDADD = libchecker.a $(FORMAT_LIBS) $(COMMON_LIBS)
 
 libjob_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 libjob_a_SOURCES = \
+	validator/jobs/gc.c validator/jobs/gc.h \
+	validator/jobs/gc_filter.c validator/jobs/gc_filter.h \
+	validator/jobs/gc_mark.c validator/jobs/gc_mark.h \
+	validator/jobs/gc_sweep.c validator/jobs/gc_sweep.h \
 	validator/jobs/job.c validator/jobs/job.h validator/jobs/job_int.h \
 	validator/jobs/job_kinds.def
 
 holdfast_job_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 holdfast_job_SOURCES = validator/jobs/job_main.c
-holdfast_job_LDADD = libjob.a $(FORMAT_LIBS) $(COMMON_LIBS)
+holdfast_job_LDADD = libjob.a $(STORE_LIBS) $(FORMAT_LIBS) $(COMMON_LIBS)
 
 libvalidator_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 libvalidator_a_SOURCES = \
 	validator/blob.c \
 	validator/call.c validator/call.h validator/call_int.h \
+	validator/call_gc.c \
 	validator/call_group.c \
 	validator/call_prune.c \
 	validator/call_snap.c \
@@ -34,8 +39,10 @@ libvalidator_a_SOURCES = \
 	validator/checker_pool.c \
 	validator/control.c validator/control.h validator/control_int.h \
 	validator/control_cmds.c \
+	validator/control_gc.c \
 	validator/deposit.c \
 	validator/finish.c validator/finish.h \
+	validator/jobs/gc_serve.c \
 	validator/jobs/jobs.c validator/jobs/jobs.h validator/jobs/jobs_int.h \
 	validator/manifest_edit.c validator/manifest_edit.h \
 	validator/peer.c validator/peer.h \

@@ -66,6 +66,15 @@ static const struct conf_opt datastore_opts[] = {
 	.def = "1G",
 	.doc = "Uploads are refused when less is free, so that marks, "
 	       "finishes and deletions still succeed."},
+    {.name = "gc-margin",
+	.type = CONF_DURATION,
+	.offset = STORE(gc_margin),
+	.def = "5m",
+	.max = 7 * 24 * 3600 * UINT64_C(1000),
+	.flags = CONF_F_RELOAD,
+	.doc = "Garbage collection keeps what is younger than its start and "
+	       "every open backup by so much: more than the clocks of this "
+	       "host and of the disk's may differ."},
     {.name = "stat-threads",
 	.type = CONF_UINT,
 	.offset = STORE(stat_threads),
@@ -192,6 +201,12 @@ const struct conf_opt validator_conf_opts[] = {
 	.offset = VAL(debug_hold_check),
 	.doc = "For tests: reused chunks are not checked as long as this file "
 	       "exists."},
+    {.name = "debug-hold-gc",
+	.type = CONF_STR,
+	.offset = VAL(debug_hold_gc),
+	.flags = CONF_F_RELOAD,
+	.doc = "For tests: garbage collection waits at the step STEP as long "
+	       "as the file of this name and \".STEP\" exists."},
     DATASTORE_OPT(VAL(datastores)),
     {.name = NULL},
 };

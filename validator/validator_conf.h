@@ -30,6 +30,7 @@ struct datastore_conf {
 	int on_missing;         /* enum on_missing */
 	uint64_t recent_verify; /* ms; 0: always check */
 	uint64_t min_free;      /* bytes */
+	uint64_t gc_margin;     /* ms */
 	uint64_t stat_threads;
 	uint64_t io_threads;
 	uint64_t max_sessions;
@@ -49,6 +50,7 @@ struct validator_conf {
 	uint64_t arena_size; /* bytes of one upload session's arena */
 	char *debug_kill_at;
 	char *debug_hold_check;
+	char *debug_hold_gc;
 	struct conf_sections datastores; /* of validator.conf itself */
 
 	/* All datastores, in the order of their names; lent by the files

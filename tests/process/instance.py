@@ -29,9 +29,8 @@ STOP_SECONDS = 30
 USER, USER2, TOKEN = 'user@pbs', 'user2@pbs', 'backup'
 DAEMON_USERS = ('holdfast', 'holdfast-auth', 'holdfast-validator')
 PROGRAMS = ('holdfast-server', 'holdfast-worker', 'holdfast-auth',
-            'holdfast-hasher',
-            'holdfast-hasher',
-            'holdfast-validator', 'holdfast-checker', 'holdfast-admin')
+            'holdfast-hasher', 'holdfast-validator', 'holdfast-checker',
+            'holdfast-job', 'holdfast-admin')
 
 
 class InstanceError(Exception):

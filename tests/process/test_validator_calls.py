@@ -357,8 +357,6 @@ def test_tasks(val):
 
 def test_gc_status(val):
     assert Worker(val).call('GC_STATUS')['data'] == b''
-    f = failure(Worker(val).call, 'GC_START')
-    assert f.code == 'UNSUPPORTED'
 
 
 def test_unknown_call(val):

@@ -2,12 +2,13 @@
 backups made by a worker of our own."""
 
 import json
+import os
 import shutil
 
 import pytest
 
 from conftest import GROUPS, TIMES, TestInstance, make_folder, show_logs
-from instance import wait_for
+from instance import DAEMON_USERS, wait_for
 from pbs import CHUNK, blob, fixed_csum, parse_fixed, sha256
 from vworker import Failed, Worker
 
@@ -21,6 +22,27 @@ def make_validator(validator_options=None, store_options=None,
     for name in datastores:
         inst.admin('datastore', 'create', name, inst.stores / name)
     inst.write_store_options()
+    inst.start_validator()
+    return inst
+
+
+def make_small_validator(validator_options=None, chunks=range(1000)):
+    """The same with a datastore that can hold only these chunks: without the
+    other folders a garbage collection takes no time."""
+    inst = TestInstance(make_folder())
+    inst.prepare(('store',), {}, validator_options or {}, {})
+    inst.write_confs()
+    path = inst.stores / 'store'
+    for p in (path, path / '.chunks',
+              *{inst.store().chunk_path(chunk(n)[1]).parent
+                for n in chunks}):
+        p.mkdir(mode=0o750 if '.chunks' in p.parts else 0o755)
+    (path / '.lock').touch(mode=0o644)
+    if os.getuid() == 0:
+        for p in path, *path.rglob('*'):
+            shutil.chown(p, DAEMON_USERS[2], DAEMON_USERS[2])
+    (inst.etc / 'datastores.d' / 'store.conf').write_text(
+        f'datastore "store" {{\n\tpath = "{path}"\n}}\n')
     inst.start_validator()
     return inst
 

@@ -52,7 +52,8 @@ static const struct {
 #define NWANT (sizeof(want) / sizeof(want[0]))
 
 static const struct call_row *const tables[] = {call_store_rows,
-    call_group_rows, call_snap_rows, call_prune_rows, call_task_rows};
+    call_group_rows, call_snap_rows, call_prune_rows, call_gc_rows,
+    call_task_rows};
 
 static const struct call_row *
 find(enum call_op op)

@@ -285,6 +285,12 @@ static const struct ipc_proto job_proto = {
 
 /* --- for the kinds' handlers --- */
 
+bool
+running_job_is_open(const struct running_job *r)
+{
+	return r->ipc != NULL;
+}
+
 struct validator *
 running_job_validator(const struct running_job *r)
 {
@@ -469,7 +475,6 @@ jobs_start(struct jobs *js, const struct job_spec *spec,
 	if ((r->kill_timer = evtimer_new(js->v->base, job_takes_too_long, r)) ==
 	    NULL)
 		fatal("job", "no event");
-	TAILQ_INSERT_TAIL(&js->list, r, entry);
 	if (job_check(js, spec, e) == -1)
 		goto fail;
 	r->task = task_start(js->v->tasks,
@@ -483,6 +488,7 @@ jobs_start(struct jobs *js, const struct job_spec *spec,
 		goto fail;
 	}
 	r->done = spec->done;
+	TAILQ_INSERT_TAIL(&js->list, r, entry);
 	task_on_stop(r->task, job_stop, r);
 	if (upid_out != NULL)
 		memcpy(upid_out, r->upid, sizeof(r->upid));
@@ -491,7 +497,6 @@ jobs_start(struct jobs *js, const struct job_spec *spec,
 	return 0;
 fail:
 	job_kill(r, SIGKILL);
-	TAILQ_REMOVE(&js->list, r, entry);
 	job_free(r);
 	return -1;
 }
@@ -580,10 +585,13 @@ void
 jobs_free(struct jobs **jsp)
 {
 	struct jobs *js = *jsp;
+	struct running_job *r;
 
 	*jsp = NULL;
 	if (js == NULL)
 		return;
+	while ((r = TAILQ_FIRST(&js->list)) != NULL)
+		job_remove(r);
 	free(js->program);
 	free(js);
 }

@@ -22,6 +22,8 @@ uint64_t running_job_holder(const struct running_job *r);
 void *running_job_state(struct running_job *r, enum job_kind_id kind,
     struct ipc_msg *m);
 
+/* Is it still there to be answered? */
+bool running_job_is_open(const struct running_job *r);
 /* While something works for it in other threads, so that it stays, and counts
  * as running, until the last is let go. */
 void running_job_hold(struct running_job *r);
@@ -36,8 +38,11 @@ void running_job_send(struct running_job *r, uint16_t type, uint64_t seq,
     const void *body, ssize_t len, const int *fds, int nfds);
 
 #define JOB_HANDLER(name) int job_on_##name(void *ctx, struct ipc_msg *m)
-JOB_HANDLER(log);      /* jobs.c */
-JOB_HANDLER(progress); /* jobs.c */
-JOB_HANDLER(end);      /* jobs.c */
+JOB_HANDLER(log);       /* jobs.c */
+JOB_HANDLER(progress);  /* jobs.c */
+JOB_HANDLER(end);       /* jobs.c */
+JOB_HANDLER(gc_step);   /* gc_serve.c */
+JOB_HANDLER(gc_remove); /* gc_serve.c */
+JOB_HANDLER(gc_result); /* gc_serve.c */
 
 #endif

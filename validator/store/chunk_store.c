@@ -19,6 +19,7 @@
 #include "common/err.h"
 #include "common/format/blob.h"
 #include "common/io.h"
+#include "validator/store/chunk_name.h"
 #include "validator/store/layout.h"
 #include "validator/store/poison.h"
 
@@ -384,4 +385,50 @@ chunk_rename_bad(struct store *s, const struct digest *d, int *n_out,
 	if (n_out != NULL)
 		*n_out = rc == 0 ? n : -1;
 	return 0;
+}
+
+/* --- garbage ------------------------------------------------------------ */
+
+static int
+remove_locked(struct store *s, const struct digest *d, const char *path,
+    int64_t cutoff, enum chunk_remove_result *result_out, uint64_t *size_out,
+    struct err *e)
+{
+	struct stat st;
+
+	*result_out = CHUNK_REMOVE_NONE;
+	*size_out = 0;
+	if (fstatat(s->chunks_fd, path, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return errno == ENOENT ? 0 : err_chunk(e, errno, "look at", d);
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	*size_out = (uint64_t)st.st_size;
+	*result_out = CHUNK_REMOVE_YOUNG;
+	if (st.st_atim.tv_sec >= cutoff || st.st_mtim.tv_sec >= cutoff)
+		return 0;
+	if (unlinkat(s->chunks_fd, path, 0) == -1)
+		return err_chunk(e, errno, "remove unused", d);
+	*result_out = CHUNK_REMOVE_DONE;
+	return 0;
+}
+
+int
+chunk_remove_old(struct store *s, const char *name, int64_t cutoff,
+    enum chunk_remove_result *result_out, uint64_t *size_out, struct err *e)
+{
+	char path[4 + 1 + CHUNK_NAME_LEN_MAX + 1];
+	pthread_mutex_t *stripe;
+	struct digest d;
+	int rv;
+
+	if (chunk_name_parse(name, &d) == CHUNK_NAME_OTHER)
+		return err_set(e, ERR_INVALID, "not the name of a chunk");
+	if (store_state_check(s->state, e) == -1)
+		return -1;
+	snprintf(path, sizeof(path), "%.4s/%s", name, name);
+	stripe = stripe_of(s, &d);
+	pthread_mutex_lock(stripe);
+	rv = remove_locked(s, &d, path, cutoff, result_out, size_out, e);
+	pthread_mutex_unlock(stripe);
+	return rv;
 }

@@ -78,6 +78,21 @@ int chunk_open(struct store *s, const struct digest *d, uint64_t *len_out,
 /* Refreshes the access time (and so the change time). */
 int chunk_touch(struct store *s, const struct digest *d, struct err *e);
 
+/*
+ * For garbage collection.  Removes a file of .chunks by its name (a chunk, a
+ * damaged one, a temporary file), if it is a regular file that was last
+ * written or used before cutoff (seconds); whoever stores that chunk now
+ * comes before or after, never between.  size_out: of what was removed, or
+ * is too young.  ERR_INVALID for any other name.
+ */
+enum chunk_remove_result {
+	CHUNK_REMOVE_DONE,
+	CHUNK_REMOVE_YOUNG,
+	CHUNK_REMOVE_NONE, /* nothing there, or no regular file */
+};
+int chunk_remove_old(struct store *s, const char *name, int64_t cutoff,
+    enum chunk_remove_result *result_out, uint64_t *size_out, struct err *e);
+
 /* Renames a damaged chunk to <digest>.N.bad (datastore-format 7.3); n_out, if
  * not NULL, gets N.  One that is not there is success with N -1. */
 int chunk_rename_bad(struct store *s, const struct digest *d, int *n_out,

@@ -4,6 +4,7 @@ noinst_LIBRARIES += libstore.a
 libstore_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 libstore_a_SOURCES = \
 	validator/store/bitmap.c validator/store/bitmap.h \
+	validator/store/chunk_name.c validator/store/chunk_name.h \
 	validator/store/chunk_store.c validator/store/chunk_store.h \
 	validator/store/deposit_log.c validator/store/deposit_log.h \
 	validator/store/dir_list.c validator/store/dir_list.h \

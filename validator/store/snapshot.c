@@ -288,8 +288,8 @@ out:
 	return rv;
 }
 
-int
-snap_dir_remove(struct store *s, const struct backup_ns *ns,
+static int
+remove_snapshot(struct store *s, const struct backup_ns *ns,
     const struct backup_snapshot *snap, struct err *e)
 {
 	char time[BACKUP_TIME_LEN + 1];
@@ -318,5 +318,17 @@ snap_dir_remove(struct store *s, const struct backup_ns *ns,
 out:
 	io_close(&fd);
 	io_close(&group_fd);
+	return rv;
+}
+
+int
+snap_dir_remove(struct store *s, const struct backup_ns *ns,
+    const struct backup_snapshot *snap, struct err *e)
+{
+	int rv;
+
+	atomic_fetch_add(&s->removals_begun, 1);
+	rv = remove_snapshot(s, ns, snap, e);
+	atomic_fetch_add(&s->removals_ended, 1);
 	return rv;
 }

@@ -1,0 +1,415 @@
+/*
+ * Garbage collection, the validator's part (gc.h).  Runs in the loop; what
+ * touches the store runs in its threads.  The job only proposes: what is
+ * removed is looked at again here, in order with whoever stores that chunk
+ * now, and must be older than the cutoff that was fixed at the start.
+ */
+#include "config.h"
+
+#include "validator/jobs/gc.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+
+#include <event2/event.h>
+
+#include "common/io.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/sbuf.h"
+#include "validator/jobs/jobs_int.h"
+#include "validator/session.h"
+#include "validator/store/chunk_name.h"
+#include "validator/store/chunk_store.h"
+#include "validator/store/layout.h"
+#include "validator/task.h"
+#include "validator/validator.h"
+
+#define REMOVE_THREADS 2 /* of the store's, so that backups go on */
+#define REMOVE_REQUESTS_MAX 16
+#define CUTOFF_SLACK_S 2 /* both clocks are read in whole seconds */
+#define HOLD_MS 20
+
+struct gc {
+	struct validator *v;
+	struct vstore *vs;
+	int64_t cutoff;
+	int64_t margin_s;
+	int64_t clock_start; /* how far the wall clock is before boot time */
+	bool dry_run;
+	struct store_flow flow;
+	struct event *hold_timer; /* a step that is held back for a test */
+	struct running_job *held;
+	uint64_t held_seq;
+	enum gc_step held_step;
+};
+
+static const char *const step_names[GC_STEP_COUNT] = {
+    [GC_STEP_LIST] = "list",
+    [GC_STEP_MARK] = "mark",
+    [GC_STEP_MARKED] = "marked",
+    [GC_STEP_SWEEP] = "sweep",
+};
+
+/* Seconds between the wall clock and one that nobody sets. */
+static int64_t
+clock_offset(void)
+{
+	return io_realtime_s() - (int64_t)(io_boottime_ms() / 1000);
+}
+
+static void
+gc_free(void *state)
+{
+	struct gc *g = state;
+
+	if (g->hold_timer != NULL)
+		event_free(g->hold_timer);
+	free(g);
+}
+
+/* --- steps --- */
+
+static void
+step_reply(struct running_job *r, uint64_t seq)
+{
+	struct store *s = running_job_store(r)->store;
+	struct msg_JOB_REPLY m = {.code = ERR_OK};
+
+	/* This order: one that ends between is taken for running. */
+	m.n1 = atomic_load(&s->removals_ended);
+	m.n0 = atomic_load(&s->removals_begun);
+	running_job_reply(r, seq, &m);
+}
+
+static bool
+step_is_held(const struct gc *g, enum gc_step step)
+{
+	struct stat st;
+	char *path;
+	int rv;
+
+	if (g->v->conf.debug_hold_gc[0] == '\0')
+		return false;
+	path = xasprintf("%s.%s", g->v->conf.debug_hold_gc, step_names[step]);
+	rv = stat(path, &st);
+	free(path);
+	return rv == 0;
+}
+
+static void
+step_go_on(struct gc *g)
+{
+	const struct timeval tv = {0, HOLD_MS * 1000};
+	struct running_job *r = g->held;
+
+	if (running_job_is_open(r) && step_is_held(g, g->held_step)) {
+		event_add(g->hold_timer, &tv);
+		return;
+	}
+	g->held = NULL;
+	step_reply(r, g->held_seq);
+	running_job_unhold(r);
+}
+
+static void
+step_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	step_go_on(arg);
+}
+
+JOB_HANDLER(gc_step)
+{
+	struct running_job *r = ctx;
+	struct gc *g = running_job_state(r, JOB_KIND_GC, m);
+	struct msg_JOB_GC_STEP msg;
+
+	if (g == NULL)
+		return -1;
+	if (msg_get_JOB_GC_STEP(&m->body, &msg) == -1 || msg.step == 0 ||
+	    msg.step >= GC_STEP_COUNT || g->held != NULL)
+		return err_set(&m->err, ERR_PROTO, "malformed JOB_GC_STEP");
+	if (step_is_held(g, (enum gc_step)msg.step))
+		log_info("gc", "held step=%s", step_names[msg.step]);
+	g->held = r;
+	g->held_seq = m->seq;
+	g->held_step = (enum gc_step)msg.step;
+	running_job_hold(r);
+	step_go_on(g);
+	return 0;
+}
+
+/* --- removing --- */
+
+struct removal {
+	struct store_job job; /* first: a job is its removal */
+	struct running_job *r;
+	struct store *store;
+	uint64_t seq;
+	int64_t cutoff;
+	char *names;
+	size_t len;
+	struct msg_JOB_REPLY sum;
+	int rv;
+	struct err err;
+};
+
+static int
+remove_one(struct removal *d, const char *name, struct err *e)
+{
+	enum chunk_remove_result result;
+	struct digest digest;
+	uint64_t size;
+
+	if (chunk_remove_old(d->store, name, d->cutoff, &result, &size, e) ==
+	    -1)
+		return -1;
+	switch (chunk_name_parse(name, &digest)) {
+	case CHUNK_NAME_CHUNK:
+		d->sum.n0 += result == CHUNK_REMOVE_DONE;
+		d->sum.n4 += result == CHUNK_REMOVE_YOUNG;
+		d->sum.n5 += result == CHUNK_REMOVE_YOUNG ? size : 0;
+		break;
+	case CHUNK_NAME_BAD:
+		d->sum.n1 += result == CHUNK_REMOVE_DONE;
+		break;
+	case CHUNK_NAME_TEMP:
+		d->sum.n2 += result == CHUNK_REMOVE_DONE;
+		break;
+	case CHUNK_NAME_OTHER:
+		break;
+	}
+	d->sum.n3 += result == CHUNK_REMOVE_DONE ? size : 0;
+	return 0;
+}
+
+static void
+removal_run(struct store_job *job)
+{
+	struct removal *d = (struct removal *)job;
+	size_t i;
+
+	d->rv = 0;
+	for (i = 0; i < d->len && d->rv == 0; i += strlen(d->names + i) + 1)
+		d->rv = store_job_is_cancelled(job)
+		    ? err_set(&d->err, ERR_ABORTED, "validator ends")
+		    : remove_one(d, d->names + i, &d->err);
+}
+
+static void
+removal_done(struct store_job *job)
+{
+	struct removal *d = (struct removal *)job;
+	struct running_job *r = d->r;
+
+	if (d->rv == 0)
+		running_job_reply(r, d->seq, &d->sum);
+	else
+		running_job_reply_err(r, d->seq, &d->err);
+	free(d->names);
+	free(d);
+	running_job_unhold(r);
+}
+
+/* A clock that was set back makes what is stored now look old. */
+static int
+check_clock(const struct gc *g, struct err *e)
+{
+	if (g->clock_start - clock_offset() > g->margin_s + 1)
+		return err_set(e, ERR_ABORTED,
+		    "the clock was set back while the collection ran");
+	return 0;
+}
+
+JOB_HANDLER(gc_remove)
+{
+	struct running_job *r = ctx;
+	struct gc *g = running_job_state(r, JOB_KIND_GC, m);
+	struct msg_JOB_GC_REMOVE msg;
+	struct removal *d;
+	struct err e;
+
+	if (g == NULL)
+		return -1;
+	if (msg_get_JOB_GC_REMOVE(&m->body, &msg) == -1 || msg.names_len == 0 ||
+	    msg.names[msg.names_len - 1] != '\0' || g->dry_run ||
+	    g->flow.pending >= REMOVE_REQUESTS_MAX)
+		return err_set(&m->err, ERR_PROTO, "malformed JOB_GC_REMOVE");
+	if (check_clock(g, &e) == -1) {
+		running_job_reply_err(r, m->seq, &e);
+		return 0;
+	}
+	d = xcalloc(1, sizeof(*d));
+	d->r = r;
+	d->store = g->vs->store;
+	d->seq = m->seq;
+	d->cutoff = g->cutoff;
+	d->names = xmemdup((const char *)msg.names, msg.names_len);
+	d->len = msg.names_len;
+	d->rv = err_set(&d->err, ERR_ABORTED, "validator ends");
+	d->job.run = removal_run;
+	d->job.done = removal_done;
+	running_job_hold(r);
+	store_job_submit(&g->flow, &d->job);
+	return 0;
+}
+
+/* --- .gc-status --- */
+
+struct status {
+	struct store_job job; /* first */
+	struct running_job *r;
+	struct store *store;
+	uint64_t seq;
+	char *text;
+	size_t len;
+	int rv;
+	struct err err;
+};
+
+static void
+status_run(struct store_job *job)
+{
+	struct status *s = (struct status *)job;
+
+	s->rv = store_write_file(s->store, s->store->root_fd, ".gc-status",
+	    s->text, s->len, 0, &s->err);
+}
+
+/* Without it only the figures of this run are lost. */
+static void
+status_done(struct store_job *job)
+{
+	static const struct msg_JOB_REPLY ok = {.code = ERR_OK};
+	struct status *s = (struct status *)job;
+	struct running_job *r = s->r;
+
+	if (s->rv == -1)
+		task_warn(running_job_task(r), "cannot write .gc-status: %s",
+		    s->err.msg);
+	running_job_reply(r, s->seq, &ok);
+	free(s->text);
+	free(s);
+	running_job_unhold(r);
+}
+
+static struct json *
+status_json(const char *upid, const struct msg_JOB_GC_RESULT *m)
+{
+	struct json *o = json_new_object();
+
+	json_set_str(o, "upid", upid);
+	json_set_u64(o, "index-file-count", m->index_file_count);
+	json_set_u64(o, "index-data-bytes", m->index_data_bytes);
+	json_set_u64(o, "disk-bytes", m->disk_bytes);
+	json_set_u64(o, "disk-chunks", m->disk_chunks);
+	json_set_u64(o, "removed-bytes", m->removed_bytes);
+	json_set_u64(o, "removed-chunks", m->removed_chunks);
+	json_set_u64(o, "pending-bytes", m->pending_bytes);
+	json_set_u64(o, "pending-chunks", m->pending_chunks);
+	json_set_u64(o, "removed-bad", m->removed_bad);
+	json_set_u64(o, "still-bad", m->still_bad);
+	return o;
+}
+
+JOB_HANDLER(gc_result)
+{
+	struct running_job *r = ctx;
+	struct gc *g = running_job_state(r, JOB_KIND_GC, m);
+	struct msg_JOB_GC_RESULT msg;
+	struct status *s;
+	struct json *o;
+
+	if (g == NULL)
+		return -1;
+	if (msg_get_JOB_GC_RESULT(&m->body, &msg) == -1 || g->dry_run ||
+	    g->flow.pending > 0)
+		return err_set(&m->err, ERR_PROTO, "malformed JOB_GC_RESULT");
+	s = xcalloc(1, sizeof(*s));
+	o = status_json(running_job_upid(r), &msg);
+	s->text = json_compact(o, &s->len);
+	json_free(&o);
+	s->r = r;
+	s->store = g->vs->store;
+	s->seq = m->seq;
+	s->rv = err_set(&s->err, ERR_ABORTED, "validator ends");
+	s->job.run = status_run;
+	s->job.done = status_done;
+	running_job_hold(r);
+	store_job_submit(&g->flow, &s->job);
+	return 0;
+}
+
+/* --- start --- */
+
+struct oldest {
+	const char *store;
+	int64_t time;
+};
+
+static int
+find_oldest(void *arg, struct session *s)
+{
+	struct oldest *o = arg;
+	struct session_info i;
+
+	session_get_info(s, &i);
+	if (i.is_backup && strcmp(i.store, o->store) == 0 &&
+	    i.started < o->time)
+		o->time = i.started;
+	return 0;
+}
+
+/* Whoever opens a session from now on stores nothing before it. */
+static void
+gc_fix_cutoff(struct gc *g, struct sbuf *args)
+{
+	struct oldest o = {g->vs->conf->title, io_realtime_s()};
+
+	sessions_each(g->v->sessions, find_oldest, &o);
+	g->clock_start = clock_offset();
+	g->margin_s = (int64_t)(g->vs->conf->gc_margin / 1000);
+	g->cutoff = o.time - g->margin_s - CUTOFF_SLACK_S;
+	if (g->cutoff < 0)
+		g->cutoff = 0;
+	sbuf_add_fmt(args, "cutoff=%lld%c", (long long)g->cutoff, 0);
+	sbuf_add_fmt(args, "oldest=%lld%c", (long long)o.time, 0);
+	sbuf_add_fmt(args, "dry-run=%d%c", g->dry_run, 0);
+}
+
+int
+gc_start(struct validator *v, struct vstore *vs, const char *auth_id,
+    bool dry_run, char upid_out[IPC_UPID_MAX + 1], struct err *e)
+{
+	struct gc *g = xcalloc(1, sizeof(*g));
+	struct job_spec spec = {
+	    .kind = JOB_KIND_GC,
+	    .vs = vs,
+	    .worker_id = vs->conf->title,
+	    .auth_id = auth_id,
+	    .state = g,
+	    .state_free = gc_free,
+	};
+	struct sbuf args;
+	int rv;
+
+	g->v = v;
+	g->vs = vs;
+	g->dry_run = dry_run;
+	g->hold_timer = evtimer_new(v->base, step_timer, g);
+	if (g->hold_timer == NULL)
+		fatal("gc", "no event");
+	store_flow_init(&g->flow, vs->pool, STORE_CLASS_IO, REMOVE_THREADS);
+	sbuf_init(&args, 4096);
+	gc_fix_cutoff(g, &args);
+	spec.args = sbuf_str(&args);
+	spec.args_len = args.len;
+	rv = jobs_start(v->jobs, &spec, upid_out, e);
+	sbuf_fini(&args);
+	return rv;
+}

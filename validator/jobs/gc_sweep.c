@@ -1,0 +1,466 @@
+/*
+ * Looking for garbage (gc_sweep.h).  Runs in holdfast-job; its threads list
+ * folders, whose names may be anything.  Folders that cannot be listed end the
+ * sweep, those that are not there do not.
+ */
+#include "config.h"
+
+#include "validator/jobs/gc_sweep.h"
+
+#include <sys/queue.h>
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/err.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "validator/jobs/gc_filter.h"
+#include "validator/store/chunk_name.h"
+#include "validator/store/layout.h"
+
+#define BATCH_BYTES ((size_t)GC_BATCH_NAMES * (CHUNK_NAME_LEN_MAX + 1))
+#define QUEUE_MAX 64 /* batches that wait for the main thread */
+#define TICK_MS 200
+#define ESTIMATE_FOLDERS 64u
+
+struct batch {
+	STAILQ_ENTRY(batch) entry;
+	size_t n;
+	size_t len;
+	char names[BATCH_BYTES];
+};
+
+struct sweeper {
+	const struct gc_sweep *s;
+	pthread_mutex_t lock; /* of all that follows */
+	pthread_cond_t changed;
+	STAILQ_HEAD(, batch) queue;
+	unsigned int queued;
+	unsigned int next;    /* folder */
+	unsigned int folders; /* done */
+	unsigned int running; /* threads */
+	uint64_t chunks;      /* seen */
+	bool ends;            /* an error, or stopped */
+	struct err err;
+	struct gc_swept total;
+};
+
+/* A thread at a folder. */
+struct folder {
+	struct sweeper *w;
+	int fd;
+	char prefix[5];
+	bool sizes;
+	struct gc_swept sum;
+	struct batch *batch; /* being filled */
+};
+
+/* --- in threads --- */
+
+static void
+batch_pass_on(struct folder *f)
+{
+	struct sweeper *w = f->w;
+
+	pthread_mutex_lock(&w->lock);
+	while (w->queued >= QUEUE_MAX && !w->ends)
+		pthread_cond_wait(&w->changed, &w->lock);
+	if (w->ends) {
+		free(f->batch);
+	} else {
+		STAILQ_INSERT_TAIL(&w->queue, f->batch, entry);
+		w->queued++;
+		pthread_cond_broadcast(&w->changed);
+	}
+	pthread_mutex_unlock(&w->lock);
+	f->batch = NULL;
+}
+
+static void
+propose(struct folder *f, const char *name)
+{
+	size_t len = strlen(name) + 1;
+
+	if (f->batch == NULL) {
+		f->batch = xmalloc(sizeof(*f->batch));
+		f->batch->n = f->batch->len = 0;
+	}
+	memcpy(f->batch->names + f->batch->len, name, len);
+	f->batch->len += len;
+	if (++f->batch->n == GC_BATCH_NAMES)
+		batch_pass_on(f);
+}
+
+/* What cannot be looked at, or is no file, is passed over. */
+static bool
+look(const struct folder *f, const char *name, struct stat *st)
+{
+	return fstatat(f->fd, name, st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISREG(st->st_mode);
+}
+
+static int64_t
+age_of(const struct stat *st)
+{
+	return st->st_atim.tv_sec > st->st_mtim.tv_sec ? st->st_atim.tv_sec
+						       : st->st_mtim.tv_sec;
+}
+
+static void
+see_chunk(struct folder *f, const char *name, const struct digest *d)
+{
+	const struct gc_sweep *s = f->w->s;
+	struct stat st;
+	uint64_t size;
+
+	if (gc_filter_has(s->filter, d)) {
+		if (!f->sizes) {
+			f->sum.disk_chunks++;
+		} else if (look(f, name, &st)) {
+			f->sum.disk_chunks++;
+			f->sum.disk_bytes += (uint64_t)st.st_size * s->sample;
+		}
+		return;
+	}
+	if (!look(f, name, &st))
+		return;
+	size = (uint64_t)st.st_size;
+	if (age_of(&st) < s->cutoff) {
+		f->sum.old_chunks++;
+		f->sum.old_bytes += size;
+		propose(f, name);
+	} else if (age_of(&st) < s->oldest) {
+		f->sum.pending_chunks++;
+		f->sum.pending_bytes += size;
+	} else {
+		f->sum.disk_chunks++;
+		f->sum.disk_bytes += size;
+	}
+}
+
+/* Kept as long as an index refers to the chunk and nobody has uploaded it
+ * again. */
+static void
+see_bad(struct folder *f, const char *name, const struct digest *d)
+{
+	const struct gc_sweep *s = f->w->s;
+	char good[DIGEST_HEX_LEN + 1];
+	struct stat st;
+	bool wanted;
+
+	if (!look(f, name, &st))
+		return;
+	digest_to_hex(d, good);
+	wanted = gc_filter_has(s->filter, d) &&
+	    faccessat(f->fd, good, F_OK, AT_SYMLINK_NOFOLLOW) == -1;
+	if (!wanted && age_of(&st) < s->cutoff) {
+		f->sum.old_bad++;
+		f->sum.old_bytes += (uint64_t)st.st_size;
+		propose(f, name);
+	} else {
+		f->sum.still_bad++;
+		f->sum.disk_bytes += (uint64_t)st.st_size;
+	}
+}
+
+static void
+see_temp(struct folder *f, const char *name)
+{
+	struct stat st;
+
+	if (!look(f, name, &st) || age_of(&st) >= f->w->s->cutoff)
+		return;
+	f->sum.old_temp++;
+	propose(f, name);
+}
+
+static void
+see(struct folder *f, const char *name)
+{
+	struct digest d;
+
+	/* One in a wrong folder is nobody's. */
+	if (memcmp(name, f->prefix, 4) != 0)
+		return;
+	switch (chunk_name_parse(name, &d)) {
+	case CHUNK_NAME_CHUNK:
+		see_chunk(f, name, &d);
+		break;
+	case CHUNK_NAME_BAD:
+		see_bad(f, name, &d);
+		break;
+	case CHUNK_NAME_TEMP:
+		see_temp(f, name);
+		break;
+	case CHUNK_NAME_OTHER:
+		break;
+	}
+}
+
+/* An open folder, NULL without error if it is not there. */
+static DIR *
+folder_open(int chunks_fd, const char *prefix, struct err *e)
+{
+	DIR *dir;
+	int fd;
+
+	fd = openat(chunks_fd, prefix,
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	err_clear(e);
+	if (fd == -1 && errno == ENOENT)
+		return NULL;
+	if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
+		err_errno(e, errno, "cannot list chunk folder %s", prefix);
+		if (fd != -1)
+			close(fd);
+		return NULL;
+	}
+	return dir;
+}
+
+static int
+folder_sweep(struct folder *f, struct err *e)
+{
+	struct dirent *d;
+	DIR *dir;
+	int rv = 0;
+
+	if ((dir = folder_open(f->w->s->chunks_fd, f->prefix, e)) == NULL)
+		return e->code == ERR_OK ? 0 : -1;
+	f->fd = dirfd(dir);
+	while (errno = 0, (d = readdir(dir)) != NULL)
+		see(f, d->d_name);
+	if (errno != 0)
+		rv = err_errno(e, errno, "cannot list chunk folder %s",
+		    f->prefix);
+	closedir(dir);
+	return rv;
+}
+
+static void
+add_up(struct gc_swept *t, const struct gc_swept *f)
+{
+	t->disk_chunks += f->disk_chunks;
+	t->disk_bytes += f->disk_bytes;
+	t->pending_chunks += f->pending_chunks;
+	t->pending_bytes += f->pending_bytes;
+	t->still_bad += f->still_bad;
+	t->old_chunks += f->old_chunks;
+	t->old_bad += f->old_bad;
+	t->old_temp += f->old_temp;
+	t->old_bytes += f->old_bytes;
+}
+
+static void
+end_with(struct sweeper *w, const struct err *why)
+{
+	if (!w->ends)
+		w->err = *why;
+	w->ends = true;
+	pthread_cond_broadcast(&w->changed);
+}
+
+/* With the lock: the next folder to sweep, or STORE_PREFIXES. */
+static unsigned int
+folder_take(struct sweeper *w)
+{
+	struct err why;
+
+	if (!w->ends && w->s->is_stopped(w->s->arg)) {
+		err_set(&why, ERR_ABORTED, "task aborted");
+		end_with(w, &why);
+	}
+	return w->ends || w->next == STORE_PREFIXES ? STORE_PREFIXES
+						    : w->next++;
+}
+
+static void *
+thread_main(void *arg)
+{
+	struct folder f = {.w = arg};
+	struct sweeper *w = arg;
+	unsigned int i;
+	struct err e;
+	int rv;
+
+	pthread_mutex_lock(&w->lock);
+	while ((i = folder_take(w)) < STORE_PREFIXES) {
+		pthread_mutex_unlock(&w->lock);
+		snprintf(f.prefix, sizeof(f.prefix), "%04x", i & 0xffff);
+		f.sizes = i % w->s->sample == 0;
+		memset(&f.sum, 0, sizeof(f.sum));
+		rv = folder_sweep(&f, &e);
+		pthread_mutex_lock(&w->lock);
+		if (rv == -1)
+			end_with(w, &e);
+		add_up(&w->total, &f.sum);
+		w->folders++;
+		w->chunks +=
+		    f.sum.disk_chunks + f.sum.pending_chunks + f.sum.old_chunks;
+	}
+	pthread_mutex_unlock(&w->lock);
+	if (f.batch != NULL)
+		batch_pass_on(&f);
+	pthread_mutex_lock(&w->lock);
+	w->running--;
+	pthread_cond_broadcast(&w->changed);
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+/* --- in the main thread --- */
+
+static void
+tick_end(struct timespec *ts)
+{
+	clock_gettime(CLOCK_MONOTONIC, ts);
+	ts->tv_nsec += TICK_MS * 1000000L;
+	if (ts->tv_nsec >= 1000000000L) {
+		ts->tv_nsec -= 1000000000L;
+		ts->tv_sec++;
+	}
+}
+
+/* With the lock: a batch, or NULL after a tick, or if there is none left. */
+static struct batch *
+batch_take(struct sweeper *w)
+{
+	struct timespec until;
+	struct batch *b;
+
+	tick_end(&until);
+	while (
+	    (b = STAILQ_FIRST(&w->queue)) == NULL && w->running > 0 && !w->ends)
+		if (pthread_cond_timedwait(&w->changed, &w->lock, &until) ==
+		    ETIMEDOUT)
+			break;
+	if (b != NULL) {
+		STAILQ_REMOVE_HEAD(&w->queue, entry);
+		w->queued--;
+		pthread_cond_broadcast(&w->changed);
+	}
+	return b;
+}
+
+/* With the lock, which it lets go for the callbacks. */
+static void
+serve(struct sweeper *w)
+{
+	unsigned int folders;
+	struct batch *b;
+	uint64_t chunks;
+	struct err e;
+	int rv = 0;
+
+	while (!w->ends && (w->running > 0 || !STAILQ_EMPTY(&w->queue))) {
+		b = batch_take(w);
+		chunks = w->chunks;
+		folders = w->folders;
+		pthread_mutex_unlock(&w->lock);
+		if (b != NULL)
+			rv = w->s->propose(w->s->arg, b->names, b->len, b->n,
+			    &e);
+		if (rv == 0)
+			rv = w->s->progress(w->s->arg, folders, chunks, &e);
+		free(b);
+		pthread_mutex_lock(&w->lock);
+		if (rv == -1)
+			end_with(w, &e);
+	}
+	while (w->running > 0)
+		pthread_cond_wait(&w->changed, &w->lock);
+}
+
+static void
+sweeper_init(struct sweeper *w, const struct gc_sweep *s)
+{
+	pthread_condattr_t attr;
+
+	memset(w, 0, sizeof(*w));
+	w->s = s;
+	STAILQ_INIT(&w->queue);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->changed, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+static void
+sweeper_fini(struct sweeper *w)
+{
+	struct batch *b;
+
+	while ((b = STAILQ_FIRST(&w->queue)) != NULL) {
+		STAILQ_REMOVE_HEAD(&w->queue, entry);
+		free(b);
+	}
+	pthread_cond_destroy(&w->changed);
+	pthread_mutex_destroy(&w->lock);
+}
+
+int
+gc_sweep(const struct gc_sweep *s, struct gc_swept *out, struct err *e)
+{
+	pthread_t *threads = xcalloc(s->threads, sizeof(*threads));
+	struct sweeper w;
+	unsigned int i;
+	int rv;
+
+	sweeper_init(&w, s);
+	pthread_mutex_lock(&w.lock);
+	for (i = 0; i < s->threads; i++) {
+		if (pthread_create(&threads[i], NULL, thread_main, &w) != 0)
+			fatal("gc", "cannot start a thread");
+		w.running++;
+	}
+	serve(&w);
+	rv = w.ends ? -1 : 0;
+	if (rv == -1)
+		*e = w.err;
+	else
+		*out = w.total;
+	pthread_mutex_unlock(&w.lock);
+	for (i = 0; i < s->threads; i++)
+		pthread_join(threads[i], NULL);
+	free(threads);
+	sweeper_fini(&w);
+	return rv;
+}
+
+/* Digests are spread evenly, so some folders tell of all; some are added,
+ * since a filter that is too large does no harm. */
+int
+gc_estimate_chunks(int chunks_fd, uint64_t *n_out, struct err *e)
+{
+	const unsigned int step = STORE_PREFIXES / ESTIMATE_FOLDERS;
+	struct dirent *d;
+	uint64_t n = 0;
+	char prefix[5];
+	unsigned int i;
+	DIR *dir;
+
+	for (i = 0; i < STORE_PREFIXES; i += step) {
+		snprintf(prefix, sizeof(prefix), "%04x", i & 0xffff);
+		if ((dir = folder_open(chunks_fd, prefix, e)) == NULL) {
+			if (e->code != ERR_OK)
+				return -1;
+			continue;
+		}
+		while ((d = readdir(dir)) != NULL)
+			n += d->d_name[0] != '.';
+		closedir(dir);
+	}
+	*n_out = (n + n / 4 + 32) * step;
+	return 0;
+}
