@@ -138,6 +138,15 @@ void ipc_resume(struct ipc *c);
 void ipc_set_state(struct ipc *c, uint32_t state); /* one bit */
 uint32_t ipc_state(const struct ipc *c);
 int ipc_is_open(const struct ipc *c);
+/* Whose connections a listener takes, by the kernel's word on the peer. */
+struct ipc_admitted {
+	uid_t uids[3];
+	size_t nuids;
+	gid_t gid; /* or members of this group; -1: none */
+};
+/* 1 or 0; the peer's uid in any case, -1 if the kernel does not say. */
+int ipc_fd_admitted(int fd, const struct ipc_admitted *who, uid_t *uid_out);
+
 /* From the kernel, fixed at connect time (socketpair: the creator's). */
 pid_t ipc_peer_pid(const struct ipc *c);
 uid_t ipc_peer_uid(const struct ipc *c);

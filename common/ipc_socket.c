@@ -24,6 +24,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 
+#define GROUPS_MAX 256
 #define LISTEN_BACKLOG 4096
 #define ACCEPT_PER_TURN 16
 #define ACCEPT_PAUSE_US 100000
@@ -222,4 +223,42 @@ ipc_listener_free(struct ipc_listener **lp)
 		event_free(l->ev_resume);
 	io_close(&l->fd);
 	free(l);
+}
+
+static int
+peer_in_group(int fd, gid_t primary, gid_t wanted)
+{
+	gid_t groups[GROUPS_MAX];
+	socklen_t len = sizeof(groups);
+	size_t i;
+
+	if (wanted == (gid_t)-1)
+		return 0;
+	if (primary == wanted)
+		return 1;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == -1)
+		return 0;
+	for (i = 0; i < len / sizeof(groups[0]); i++) {
+		if (groups[i] == wanted)
+			return 1;
+	}
+	return 0;
+}
+
+int
+ipc_fd_admitted(int fd, const struct ipc_admitted *who, uid_t *uid_out)
+{
+	struct ucred cred = {.uid = (uid_t)-1};
+	socklen_t len = sizeof(cred);
+	size_t i;
+
+	*uid_out = (uid_t)-1;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1)
+		return 0;
+	*uid_out = cred.uid;
+	for (i = 0; i < who->nuids; i++) {
+		if (who->uids[i] == cred.uid)
+			return 1;
+	}
+	return peer_in_group(fd, cred.gid, who->gid);
 }

@@ -8,6 +8,7 @@
 #include "common/sandbox_int.h"
 
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/ucontext.h>
 
@@ -43,30 +44,93 @@ sandbox_profile_name(enum sandbox_profile profile)
 	return sandbox_profiles[profile].name;
 }
 
+/* --- capabilities and limits --------------------------------------------- */
+
+/* What the master's children do as root before they are somebody else. */
+static const int caps_of_starter[] = {
+    CAP_CHOWN,
+    CAP_DAC_OVERRIDE,
+    CAP_FOWNER,
+    CAP_KILL,
+    CAP_SETGID,
+    CAP_SETUID,
+    CAP_SETPCAP,
+    CAP_SYS_CHROOT,
+    CAP_SYS_ADMIN, /* the empty network */
+    CAP_SYS_RESOURCE,
+    CAP_IPC_LOCK,
+};
+
+static uint64_t
+caps_kept(unsigned int flags)
+{
+	uint64_t kept = 0;
+	size_t i;
+
+	if (!(flags & SANDBOX_F_STARTER))
+		return 0;
+	for (i = 0; i < sizeof(caps_of_starter) / sizeof(caps_of_starter[0]);
+	     i++)
+		kept |= UINT64_C(1) << caps_of_starter[i];
+	return kept;
+}
+
 static int
-caps_drop(struct err *e)
+caps_drop(unsigned int flags, struct err *e)
 {
 	struct __user_cap_header_struct head = {
 	    .version = _LINUX_CAPABILITY_VERSION_3,
 	};
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
 	struct __user_cap_data_struct now[_LINUX_CAPABILITY_U32S_3];
-	int cap;
+	uint64_t kept = caps_kept(flags);
+	int cap, i;
 
 	/* Without CAP_SETPCAP the bounding set stays; after no-new-privileges
 	 * it gives nothing any more. */
 	for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+		if (!(kept >> cap & 1))
+			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (syscall(SYS_capget, &head, now) == -1)
+		return err_errno(e, errno, "cannot read capabilities");
 	/* A service manager's filter may forbid capset(). */
-	if (syscall(SYS_capget, &head, now) == 0 &&
-	    memcmp(now, none, sizeof(now)) == 0)
+	if (memcmp(now, none, sizeof(now)) == 0)
 		return 0;
-	if (syscall(SYS_capset, &head, none) == -1 ||
+	for (i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+		now[i].permitted &= (uint32_t)(kept >> 32 * i);
+		now[i].effective &= now[i].permitted;
+		now[i].inheritable = 0;
+	}
+	if (syscall(SYS_capset, &head, now) == -1 ||
 	    syscall(SYS_capget, &head, now) == -1)
 		return err_errno(e, errno, "cannot drop capabilities");
-	if (memcmp(now, none, sizeof(now)) != 0)
-		return err_set(e, ERR_INTERNAL, "capabilities remain");
+	for (i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		if ((now[i].permitted & ~(uint32_t)(kept >> 32 * i)) != 0 ||
+		    now[i].inheritable != 0)
+			return err_set(e, ERR_INTERNAL, "capabilities remain");
+	return 0;
+}
+
+static int
+limits_set(const struct sandbox_profile_def *def, struct err *e)
+{
+	const struct sandbox_limit *l;
+	struct rlimit now;
+
+	for (l = def->limits; l != NULL && l->resource != -1; l++) {
+#ifdef HOLDFAST_SANITIZERS
+		/* Their shadow memory is no fault of ours. */
+		if (l->resource == RLIMIT_DATA)
+			continue;
+#endif
+		if (getrlimit((__rlimit_resource_t)l->resource, &now) == -1)
+			return err_errno(e, errno, "cannot read limit %d",
+			    l->resource);
+		if (now.rlim_max > l->max &&
+		    proc_limit(l->resource, l->max, e) == -1)
+			return -1;
+	}
 	return 0;
 }
 
@@ -200,6 +264,27 @@ out:
 	return rv;
 }
 
+/* --- all of it ----------------------------------------------------------- */
+
+static int
+landlock_enter(const struct sandbox_profile_def *def,
+    const struct sandbox_path *paths, size_t npaths, unsigned int flags,
+    struct err *e)
+{
+	if (sandbox_landlock_abi() == 0) {
+		if (flags & SANDBOX_F_REQUIRE)
+			return err_set(e, ERR_UNSUPPORTED,
+			    "this kernel has no Landlock (require-sandbox)");
+		log_warn("sandbox",
+		    "this kernel has no Landlock, going on without profile=%s",
+		    def->name);
+		return 0;
+	}
+	if (flags & SANDBOX_F_NO_LANDLOCK)
+		return 0;
+	return sandbox_landlock_enter(paths, npaths, e);
+}
+
 int
 sandbox_enter(enum sandbox_profile profile, const struct sandbox_path *paths,
     size_t npaths, unsigned int flags, struct err *e)
@@ -208,23 +293,9 @@ sandbox_enter(enum sandbox_profile profile, const struct sandbox_path *paths,
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		return err_errno(e, errno, "no-new-privileges");
-	if (!(flags & SANDBOX_F_NO_LANDLOCK)) {
-		if (sandbox_landlock_abi() > 0) {
-			if (sandbox_landlock_enter(paths, npaths, e) == -1)
-				return -1;
-		} else if (flags & SANDBOX_F_REQUIRE) {
-			return err_set(e, ERR_UNSUPPORTED,
-			    "this kernel has no Landlock");
-		} else {
-			log_warn("sandbox",
-			    "this kernel has no Landlock, going on without "
-			    "profile=%s",
-			    def->name);
-		}
-	}
-	if (!(flags & SANDBOX_F_KEEP_CAPS) && caps_drop(e) == -1)
-		return -1;
-	if (seccomp_enter(def, e) == -1)
+	if (limits_set(def, e) == -1 ||
+	    landlock_enter(def, paths, npaths, flags, e) == -1 ||
+	    caps_drop(flags, e) == -1 || seccomp_enter(def, e) == -1)
 		return -1;
 #ifdef HOLDFAST_SANITIZERS
 	sealed = 1;

@@ -6,8 +6,9 @@
 struct err;
 
 /*
- * Sealing of a process: capabilities, no-new-privileges, Landlock, seccomp.
- * The system calls of each profile are data in sandbox_profiles.c.
+ * Sealing of a process: capabilities, no-new-privileges, resource limits,
+ * Landlock, seccomp.  The system calls and limits of each profile are data in
+ * sandbox_profiles.c.
  *
  * A call outside of the profile fails with EPERM; those that only an attack
  * makes (ptrace, mount, bpf, ...) kill the process.  To see what a profile
@@ -41,8 +42,10 @@ struct sandbox_path {
 	unsigned int rights;
 };
 
-#define SANDBOX_F_REQUIRE 0x1     /* fail where the kernel lacks Landlock */
-#define SANDBOX_F_KEEP_CAPS 0x2   /* a root process that still starts others */
+#define SANDBOX_F_REQUIRE 0x1 /* fail where the kernel lacks Landlock */
+#define SANDBOX_F_STARTER                                                     \
+	0x2                       /* a root process that still starts others: \
+				     keeps what these need to drop theirs */
 #define SANDBOX_F_NO_LANDLOCK 0x4 /* for the same: no path rules at all */
 
 /*
@@ -59,8 +62,8 @@ int sandbox_enter(enum sandbox_profile profile,
 int sandbox_landlock_abi(void);
 const char *sandbox_profile_name(enum sandbox_profile profile);
 
-/* What a program needs to be started at all (loader, libraries, TLS and time
- * zone data); add to the paths of a process that starts programs. */
+/* What a program needs to be started at all (loader, libraries, time zone
+ * data); add to the paths of a process that starts programs. */
 extern const struct sandbox_path sandbox_system_paths[];
 extern const size_t sandbox_system_npaths;
 

@@ -25,9 +25,16 @@ struct sandbox_call {
 
 #define SANDBOX_SETS_MAX 12
 
+/* A limit that is already lower stays. */
+struct sandbox_limit {
+	int resource; /* RLIMIT_*; -1 ends the list */
+	uint64_t max;
+};
+
 struct sandbox_profile_def {
 	const char *name;
 	const struct sandbox_call *sets[SANDBOX_SETS_MAX]; /* NULL ends them */
+	const struct sandbox_limit *limits;                /* NULL: none */
 };
 
 extern const struct sandbox_profile_def sandbox_profiles[SANDBOX_PROFILE_COUNT];

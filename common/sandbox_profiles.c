@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <fcntl.h>
@@ -231,13 +232,9 @@ static const struct sandbox_call set_files_change[] = {
     ALLOW("renameat2"),
     ALLOW("link"),
     ALLOW("linkat"),
-    ALLOW("chmod"),
+    /* Not by path: Landlock has no say in modes and owners. */
     ALLOW("fchmod"),
-    ALLOW("fchmodat"),
-    ALLOW("chown"),
-    ALLOW("lchown"),
     ALLOW("fchown"),
-    ALLOW("fchownat"),
     ALLOW("utimensat"),
     ALLOW("fallocate"),
     ALLOW("copy_file_range"),
@@ -253,21 +250,18 @@ static const struct sandbox_call set_spawn[] = {
     ALLOW("wait4"),
     ALLOW("waitid"),
     ALLOW("kill"),
-    ALLOW("pidfd_open"),
-    ALLOW("pidfd_send_signal"),
     ALLOW("dup2"),
     ALLOW("dup3"),
     ALLOW("socketpair"),
-    ALLOW("setsid"),
-    ALLOW("setpgid"),
     END,
 };
 
 /* From exec to the child's own sandbox: the loader, locking keys in memory,
- * dropping privileges, chroot and an empty network, sealing. */
+ * limits, sealing. */
 static const struct sandbox_call set_startup[] = {
-    ALLOW("mmap"),
-    ALLOW("mprotect"),
+    /* The loader's code; never writable and executable at once. */
+    ALLOW_IF("mmap", 2, PROT_WRITE, 0),
+    ALLOW_IF("mprotect", 2, PROT_WRITE, 0),
     ALLOW("arch_prctl"),
     ALLOW("set_tid_address"),
     ALLOW("set_robust_list"),
@@ -275,6 +269,36 @@ static const struct sandbox_call set_startup[] = {
     ALLOW("mlock2"),
     ALLOW("prlimit64"),
     ALLOW("setrlimit"),
+    ALLOW("capget"),
+    ALLOW("capset"),
+    ALLOW_EQ("prctl", 0, PR_SET_NO_NEW_PRIVS),
+    ALLOW_EQ("prctl", 0, PR_CAPBSET_READ),
+    ALLOW_EQ("prctl", 0, PR_CAPBSET_DROP),
+    ALLOW_EQ("prctl", 0, PR_CAP_AMBIENT),
+    ALLOW_EQ("prctl", 0, PR_SET_PDEATHSIG),
+    ALLOW_EQ("prctl", 0, PR_GET_SECCOMP),
+    {.name = "prctl",
+	.when = {IF(0, INT_MASK, PR_SET_DUMPABLE), IF(1, UINT64_MAX, 0)}},
+    ALLOW("seccomp"),
+    ALLOW("landlock_create_ruleset"),
+    ALLOW("landlock_add_rule"),
+    ALLOW("landlock_restrict_self"),
+    ALLOW_EQ("ioctl", 1, TCGETS),
+    END,
+};
+
+/* The same for children that begin as root: folders and sockets, another root
+ * folder, an empty network, another user. */
+static const struct sandbox_call set_startup_root[] = {
+    ALLOW("bind"),
+    ALLOW("listen"),
+    ALLOW("chmod"),
+    ALLOW("fchmodat"),
+    ALLOW("chown"),
+    ALLOW("lchown"),
+    ALLOW("fchownat"),
+    ALLOW("chroot"),
+    ALLOW_EQ("unshare", 0, CLONE_NEWNET),
     ALLOW("setgroups"),
     ALLOW("getgroups"),
     ALLOW("setresuid"),
@@ -287,28 +311,10 @@ static const struct sandbox_call set_startup[] = {
     ALLOW("setregid"),
     ALLOW("setfsuid"),
     ALLOW("setfsgid"),
-    ALLOW("chroot"),
-    ALLOW_EQ("unshare", 0, CLONE_NEWNET),
-    ALLOW("capget"),
-    ALLOW("capset"),
-    ALLOW("prctl"),
-    ALLOW("seccomp"),
-    ALLOW("landlock_create_ruleset"),
-    ALLOW("landlock_add_rule"),
-    ALLOW("landlock_restrict_self"),
-    ALLOW("bind"),
-    ALLOW("listen"),
-    ALLOW_EQ("ioctl", 1, TCGETS),
     END,
 };
 
 /* What a single process has beyond the sets. */
-static const struct sandbox_call own_master[] = {
-    ALLOW("bind"),
-    ALLOW("listen"),
-    END,
-};
-
 static const struct sandbox_call own_auth[] = {
     ALLOW("socketpair"),
     END,
@@ -326,22 +332,86 @@ static const struct sandbox_call own_job[] = {
     END,
 };
 
+/* --- limits -------------------------------------------------------------- */
+
+#define GIB (UINT64_C(1) << 30)
+#define MIB (UINT64_C(1) << 20)
+/* Private memory; what is shared with others or a file's does not count. */
+#define MEMORY(max)              \
+	{                        \
+		RLIMIT_DATA, max \
+	}
+#define FILES(max)                 \
+	{                          \
+		RLIMIT_NOFILE, max \
+	}
+/* Counts the user's processes, so only none at all is a limit. */
+#define NO_CHILD                \
+	{                       \
+		RLIMIT_NPROC, 0 \
+	}
+#define END_LIMITS    \
+	{             \
+		-1, 0 \
+	}
+
+/* The known chunks of the largest base, and its listings as JSON. */
+static const struct sandbox_limit limits_worker[] = {
+    MEMORY(2 * GIB),
+    FILES(1024),
+    NO_CHILD,
+    END_LIMITS,
+};
+
+static const struct sandbox_limit limits_auth[] = {
+    MEMORY(1 * GIB),
+    END_LIMITS,
+};
+
+static const struct sandbox_limit limits_hasher[] = {
+    MEMORY(256 * MIB),
+    FILES(16),
+    {RLIMIT_FSIZE, 0},
+    NO_CHILD,
+    END_LIMITS,
+};
+
+static const struct sandbox_limit limits_checker[] = {
+    MEMORY(512 * MIB),
+    FILES(32),
+    NO_CHILD,
+    END_LIMITS,
+};
+
+static const struct sandbox_limit limits_job[] = {
+    MEMORY(8 * GIB),
+    FILES(1024),
+    END_LIMITS,
+};
+
+/* --- profiles ------------------------------------------------------------ */
+
 const struct sandbox_profile_def sandbox_profiles[SANDBOX_PROFILE_COUNT] = {
     [SANDBOX_MASTER] = {"master",
 	{set_base, set_loop, set_connect, set_accept, set_notify, set_files,
-	    set_files_change, set_threads, set_spawn, set_startup, own_master}},
-    [SANDBOX_WORKER] = {"worker", {set_base, set_loop, set_connect}},
+	    set_files_change, set_threads, set_spawn, set_startup,
+	    set_startup_root},
+	NULL},
+    [SANDBOX_WORKER] = {"worker", {set_base, set_loop, set_connect},
+	limits_worker},
     [SANDBOX_AUTH] = {"auth",
 	{set_base, set_loop, set_accept, set_notify, set_files,
-	    set_files_change, set_threads, set_spawn, set_startup, own_auth}},
-    [SANDBOX_HASHER] = {"hasher", {set_base, set_loop}},
+	    set_files_change, set_threads, set_spawn, set_startup, own_auth},
+	limits_auth},
+    [SANDBOX_HASHER] = {"hasher", {set_base, set_loop}, limits_hasher},
     [SANDBOX_VALIDATOR] = {"validator",
-	{set_base, set_loop, set_connect, set_accept, set_notify, set_files,
+	{set_base, set_loop, set_accept, set_notify, set_files,
 	    set_files_change, set_threads, set_spawn, set_startup,
-	    own_validator}},
-    [SANDBOX_CHECKER] = {"checker", {set_base, set_loop}},
+	    own_validator},
+	NULL},
+    [SANDBOX_CHECKER] = {"checker", {set_base, set_loop}, limits_checker},
     [SANDBOX_JOB] = {"job",
-	{set_base, set_loop, set_files, set_threads, own_job}},
+	{set_base, set_loop, set_files, set_threads, own_job}, limits_job},
 };
 
 /* Nothing of ours makes these, whatever the input. */
@@ -396,23 +466,30 @@ const char *const sandbox_deadly[] = {
     NULL,
 };
 
-#define LIB (SANDBOX_READ | SANDBOX_EXEC | SANDBOX_MAYBE)
 #define DATA (SANDBOX_READ | SANDBOX_MAYBE)
+#define LOADER (SANDBOX_READ | SANDBOX_EXEC | SANDBOX_MAYBE)
 
 const struct sandbox_path sandbox_system_paths[] = {
-    {"/lib", -1, LIB},
-    {"/lib64", -1, LIB},
-    {"/usr/lib", -1, LIB},
-    {"/usr/lib64", -1, LIB},
-    {"/usr/local/lib", -1, LIB},
+    {"/lib", -1, DATA},
+    {"/lib64", -1, DATA},
+    {"/usr/lib", -1, DATA},
+    {"/usr/lib64", -1, DATA},
+    {"/usr/local/lib", -1, DATA},
+    /* The kernel executes the loader, nobody the libraries. */
+    {"/lib64/ld-linux-x86-64.so.2", -1, LOADER},
+    {"/lib/ld-linux-aarch64.so.1", -1, LOADER},
+    {"/lib/ld-linux-armhf.so.3", -1, LOADER},
+    {"/lib/ld-linux-riscv64-lp64d.so.1", -1, LOADER},
+    {"/lib/ld64.so.1", -1, LOADER},
+    {"/lib64/ld64.so.2", -1, LOADER},
     {"/etc/ld.so.cache", -1, DATA},
-    {"/etc/ssl", -1, DATA},
+    {"/etc/ssl/openssl.cnf", -1, DATA},
     {"/etc/localtime", -1, DATA},
-    {"/etc/nsswitch.conf", -1, DATA},
-    {"/etc/passwd", -1, DATA},
-    {"/etc/group", -1, DATA},
     {"/usr/share/zoneinfo", -1, DATA},
+#ifdef HOLDFAST_SANITIZERS
     {"/proc", -1, DATA},
+#endif
+    {"/proc/sys/vm/overcommit_memory", -1, DATA},
     {"/sys/devices/system/cpu", -1, DATA},
     {"/dev/null", -1, DATA | SANDBOX_WRITE},
     {"/dev/urandom", -1, DATA},

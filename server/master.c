@@ -284,7 +284,9 @@ master_new(struct server_conf *conf, const char *conf_path, int auth_apart)
 	if (proc_harden(0, &e) == -1)
 		fatal_e("master", &e, "cannot harden the process");
 	if (sandbox_enter(SANDBOX_MASTER, NULL, 0,
-		SANDBOX_F_KEEP_CAPS | SANDBOX_F_NO_LANDLOCK, &e) == -1) {
+		SANDBOX_F_STARTER | SANDBOX_F_NO_LANDLOCK |
+		    (m->conf.require_sandbox ? SANDBOX_F_REQUIRE : 0),
+		&e) == -1) {
 		log_err_e("master", &e, "cannot seal the process");
 		exit(PROC_EXIT_SANDBOX);
 	}

@@ -11,7 +11,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -21,8 +20,6 @@
 #include "common/msg.h"
 #include "common/proc.h"
 #include "common/sandbox.h"
-
-#define CHECKER_FILES_MAX 32
 
 static void
 checker_closed(void *ctx, const struct err *why)
@@ -37,8 +34,7 @@ checker_closed(void *ctx, const struct err *why)
 static int
 checker_seal(struct err *e)
 {
-	if (proc_limit(RLIMIT_NOFILE, CHECKER_FILES_MAX, e) == -1 ||
-	    proc_harden(0, e) == -1)
+	if (proc_harden(0, e) == -1)
 		return -1;
 	return sandbox_enter(SANDBOX_CHECKER, NULL, 0, 0, e);
 }

@@ -185,23 +185,34 @@ static void
 control_accepted(void *ctx, int fd)
 {
 	struct control *c = ctx;
-	struct control_peer *p = xcalloc(1, sizeof(*p));
+	const struct ipc_admitted admins = {
+	    .uids = {0, c->v->start_uid},
+	    .nuids = 2,
+	    .gid = c->v->admin_gid,
+	};
 	struct ipc_cfg cfg = {
 	    .base = c->v->base,
 	    .proto = &control_proto,
 	    .role = IPC_D_TO_SRV,
 	    .state = IPC_S_READY,
-	    .ctx = p,
 	    .closed = control_closed,
 	};
+	struct control_peer *p;
 	struct err e;
+	uid_t uid;
 
+	if (!ipc_fd_admitted(fd, &admins, &uid)) {
+		log_warn("control", "refused a command uid=%u",
+		    (unsigned int)uid);
+		io_close(&fd);
+		return;
+	}
 	if (c->n >= CONTROL_PEERS_MAX) {
 		log_warn("control", "too many commands");
 		io_close(&fd);
-		free(p);
 		return;
 	}
+	cfg.ctx = p = xcalloc(1, sizeof(*p));
 	p->control = c;
 	p->refs = 1;
 	if ((p->ipc = ipc_new(fd, &cfg, &e)) == NULL) {

@@ -102,22 +102,45 @@ peer_hello_timeout(evutil_socket_t fd, short what, void *ctx)
 	ipc_fail(p->ipc, &e);
 }
 
+/* The socket's folder is open to everybody, so the uid decides. */
+static int
+peer_admitted(const struct validator *v, int fd)
+{
+	const struct ipc_admitted workers = {
+	    .uids = {0, v->start_uid, v->worker_uid},
+	    .nuids = 3,
+	    .gid = (gid_t)-1,
+	};
+	uid_t uid;
+
+	if (ipc_fd_admitted(fd, &workers, &uid))
+		return 1;
+	log_warn("peer", "refused a connection that is no worker's uid=%u",
+	    (unsigned int)uid);
+	return 0;
+}
+
 static void
 peer_accepted(void *ctx, int fd)
 {
 	struct peers *ps = ctx;
 	struct timeval tv = {PEER_HELLO_MS / 1000, 0};
-	struct peer *p = xcalloc(1, sizeof(*p));
+	struct peer *p;
 	struct ipc_cfg cfg = {
 	    .base = ps->v->base,
 	    .proto = &peer_proto,
 	    .role = IPC_D_TO_VAL,
 	    .state = IPC_S_NEW,
-	    .ctx = p,
 	    .closed = peer_closed,
 	};
 	struct err e;
 
+	if (!peer_admitted(ps->v, fd)) {
+		io_close(&fd);
+		return;
+	}
+	p = xcalloc(1, sizeof(*p));
+	cfg.ctx = p;
 	p->peers = ps;
 	TAILQ_INIT(&p->calls);
 	TAILQ_INSERT_TAIL(&ps->list, p, entry);

@@ -105,6 +105,26 @@ find_user(struct validator *v, uid_t *uid_out, gid_t *gid_out, struct err *e)
 	return proc_user(v->conf.user, uid_out, gid_out, e);
 }
 
+/* Whose connections are taken. */
+static void
+find_peers(struct validator *v)
+{
+	gid_t gid;
+
+	v->start_uid = v->worker_uid = geteuid();
+	v->admin_gid = (gid_t)-1;
+	if (proc_group(v->conf.admin_group, &v->admin_gid, NULL) == -1)
+		log_warn("start",
+		    "no group %s: only root may use the control socket",
+		    v->conf.admin_group);
+	/* Who is not root may be a service manager's choice, or the one user
+	 * of all programs: then it is worker_uid already. */
+	if (proc_user(v->conf.worker_user, &v->worker_uid, &gid, NULL) == -1 &&
+	    geteuid() == 0)
+		log_warn("start", "no user %s: only root's workers can connect",
+		    v->conf.worker_user);
+}
+
 int
 start_make_key(struct validator *v, struct err *e)
 {
@@ -121,7 +141,7 @@ start_make_key(struct validator *v, struct err *e)
 int
 start_privileged(struct validator *v, int fds_out[2], struct err *e)
 {
-	gid_t gid, admin = (gid_t)-1;
+	gid_t gid;
 	char *key;
 	uid_t uid;
 	int rv;
@@ -129,13 +149,8 @@ start_privileged(struct validator *v, int fds_out[2], struct err *e)
 	fds_out[0] = fds_out[1] = -1;
 	if (find_user(v, &uid, &gid, e) == -1)
 		return -1;
-	if (geteuid() == 0 &&
-	    proc_group(v->conf.admin_group, &admin, NULL) == -1)
-		log_warn("start",
-		    "no group %s: only root may use the control "
-		    "socket",
-		    v->conf.admin_group);
-	if (make_folders(v, uid, gid, admin, e) == -1)
+	find_peers(v);
+	if (make_folders(v, uid, gid, v->admin_gid, e) == -1)
 		return -1;
 	key = xasprintf("%s/grant.key", v->conf.state_dir);
 	rv = grant_key_load(key, v->grant_key, e);
@@ -144,7 +159,7 @@ start_privileged(struct validator *v, int fds_out[2], struct err *e)
 		return -1;
 	if ((fds_out[0] = listen_on(v, "worker", 0666, (gid_t)-1, e)) == -1)
 		return -1;
-	if ((fds_out[1] = listen_on(v, "admin", 0660, admin, e)) == -1)
+	if ((fds_out[1] = listen_on(v, "admin", 0660, v->admin_gid, e)) == -1)
 		return -1;
 	return 0;
 }
@@ -274,11 +289,11 @@ start_seal(struct validator *v, struct err *e)
 	ALLOW(tasks, SANDBOX_READ | SANDBOX_WRITE);
 	ALLOW(v->conf.libexec_dir, SANDBOX_READ | SANDBOX_EXEC);
 	ALLOW(dirname(conf_dir), SANDBOX_READ);
-	ALLOW("/proc/self", SANDBOX_READ | SANDBOX_MAYBE);
 #undef ALLOW
 	for (i = 0; i < sandbox_system_npaths; i++)
 		p[n++] = sandbox_system_paths[i];
-	rv = sandbox_enter(SANDBOX_VALIDATOR, p, n, 0, e);
+	rv = sandbox_enter(SANDBOX_VALIDATOR, p, n,
+	    v->conf.require_sandbox ? SANDBOX_F_REQUIRE : 0, e);
 	free(p);
 	free(conf_dir);
 	free(run);

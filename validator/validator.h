@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/err.h"
 #include "common/grant.h"
@@ -54,6 +55,9 @@ struct validator {
 	struct manifest_edits *edits;
 	struct sessions *sessions;
 	struct peers *peers;
+	uid_t start_uid;  /* who started us may control us */
+	gid_t admin_gid;  /* -1: no such group */
+	uid_t worker_uid; /* of the server's workers */
 	uint64_t boot; /* at random: tells workers that we are a new process */
 	int64_t started;
 };

@@ -163,6 +163,11 @@ const struct conf_opt validator_conf_opts[] = {
 	.def = "holdfast-validator",
 	.doc = "User to become when started as root; the owner of the "
 	       "datastores."},
+    {.name = "worker-user",
+	.type = CONF_STR,
+	.offset = VAL(worker_user),
+	.def = "holdfast",
+	.doc = "User of the server's workers; nobody else may connect."},
     {.name = "admin-group",
 	.type = CONF_STR,
 	.offset = VAL(admin_group),
@@ -192,6 +197,11 @@ const struct conf_opt validator_conf_opts[] = {
 	.flags = CONF_F_RELOAD,
 	.doc = "Shared memory of an upload session; bounds what is in "
 	       "flight."},
+    {.name = "require-sandbox",
+	.type = CONF_BOOL,
+	.offset = VAL(require_sandbox),
+	.def = "no",
+	.doc = "Do not start on a kernel without Landlock."},
     {.name = "debug-kill-at",
 	.type = CONF_STR,
 	.offset = VAL(debug_kill_at),

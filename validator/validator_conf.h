@@ -44,7 +44,9 @@ struct validator_conf {
 	char *log_dir;
 	char *libexec_dir;
 	char *user;
+	char *worker_user; /* whose connections are workers' */
 	char *admin_group;
+	int require_sandbox;
 	uint64_t resume_time; /* ms */
 	uint64_t spare_checkers;
 	uint64_t arena_size; /* bytes of one upload session's arena */

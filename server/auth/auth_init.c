@@ -280,7 +280,8 @@ auth_init_seal(struct auth *a, struct err *e)
 	/* That the parent is gone shows on PROC_FD_DEAD, if there is one. */
 	rv = proc_harden(0, e);
 	if (rv == 0)
-		rv = sandbox_enter(SANDBOX_AUTH, p.v, p.n, 0, e);
+		rv = sandbox_enter(SANDBOX_AUTH, p.v, p.n,
+		    a->conf.require_sandbox ? SANDBOX_F_REQUIRE : 0, e);
 	free(p.v);
 	free(dir);
 	return rv;

@@ -27,7 +27,6 @@
 #include "server/auth/hasher.h"
 
 #define SUB "control"
-#define GROUPS_MAX 256
 
 static int auth_on_ctl_request(void *ctx, struct ipc_msg *m);
 
@@ -83,37 +82,6 @@ control_closed(void *ctx, const struct err *why)
 	control_peer_free(p);
 }
 
-static int
-in_group(int fd, gid_t primary, gid_t wanted)
-{
-	gid_t groups[GROUPS_MAX];
-	socklen_t len = sizeof(groups);
-	size_t i;
-
-	if (wanted == (gid_t)-1)
-		return 0;
-	if (primary == wanted)
-		return 1;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == -1)
-		return 0;
-	for (i = 0; i < len / sizeof(groups[0]); i++) {
-		if (groups[i] == wanted)
-			return 1;
-	}
-	return 0;
-}
-
-static int
-may_control(const struct auth *a, int fd, struct ucred *cred)
-{
-	socklen_t len = sizeof(*cred);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, cred, &len) == -1)
-		return 0;
-	return cred->uid == 0 || cred->uid == a->start_uid ||
-	    in_group(fd, cred->gid, a->admin_gid);
-}
-
 void
 control_accepted(void *ctx, int fd)
 {
@@ -125,13 +93,17 @@ control_accepted(void *ctx, int fd)
 	    .state = IPC_S_READY,
 	    .closed = control_closed,
 	};
+	const struct ipc_admitted admins = {
+	    .uids = {0, a->start_uid},
+	    .nuids = 2,
+	    .gid = a->admin_gid,
+	};
 	struct control_peer *p;
-	struct ucred cred = {0};
 	struct err e;
+	uid_t uid;
 
-	if (!may_control(a, fd, &cred)) {
-		log_warn(SUB, "refused a command uid=%u",
-		    (unsigned int)cred.uid);
+	if (!ipc_fd_admitted(fd, &admins, &uid)) {
+		log_warn(SUB, "refused a command uid=%u", (unsigned int)uid);
 		close(fd);
 		return;
 	}
@@ -142,7 +114,7 @@ control_accepted(void *ctx, int fd)
 	}
 	p = xcalloc(1, sizeof(*p));
 	p->auth = a;
-	snprintf(p->who, sizeof(p->who), "uid=%u", (unsigned int)cred.uid);
+	snprintf(p->who, sizeof(p->who), "uid=%u", (unsigned int)uid);
 	cfg.ctx = p;
 	p->ipc = ipc_new(fd, &cfg, &e);
 	if (p->ipc == NULL) {

@@ -6,8 +6,6 @@
  */
 #include "config.h"
 
-#include <sys/resource.h>
-
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,7 +23,6 @@
 
 #define SUB "hasher"
 #define HASHER_IDLE_MS (60 * 60 * 1000)
-#define HASHER_MEMORY ((uint64_t)256 << 20)
 
 static int hasher_on_hash_check(void *ctx, struct ipc_msg *m);
 static int hasher_on_hash_make(void *ctx, struct ipc_msg *m);
@@ -93,10 +90,6 @@ hasher_seal(void)
 {
 	struct err e;
 
-#ifndef HOLDFAST_SANITIZERS
-	if (proc_limit(RLIMIT_AS, HASHER_MEMORY, &e) == -1)
-		fatal_e(SUB, &e, "cannot limit memory");
-#endif
 	if (proc_harden(SIGKILL, &e) == -1 ||
 	    sandbox_enter(SANDBOX_HASHER, NULL, 0, 0, &e) == -1) {
 		log_err_e(SUB, &e, "cannot seal the process");

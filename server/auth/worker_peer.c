@@ -102,18 +102,6 @@ worker_welcome(struct worker_peer *p, struct err *e)
 	return rv;
 }
 
-static int
-peer_uid(int fd, uid_t *uid_out)
-{
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1)
-		return -1;
-	*uid_out = cred.uid;
-	return 0;
-}
-
 /* The socket's folder is open to everybody, so the uid decides. */
 void
 worker_peer_accepted(void *ctx, int fd)
@@ -126,12 +114,18 @@ worker_peer_accepted(void *ctx, int fd)
 	    .state = IPC_S_READY,
 	    .closed = worker_closed,
 	};
+	const struct ipc_admitted workers = {
+	    .uids = {a->worker_uid},
+	    .nuids = 1,
+	    .gid = (gid_t)-1,
+	};
 	struct worker_peer *p;
 	struct err e;
 	uid_t uid;
 
-	if (peer_uid(fd, &uid) == -1 || uid != a->worker_uid) {
-		log_warn(SUB, "refused a connection that is no worker's");
+	if (!ipc_fd_admitted(fd, &workers, &uid)) {
+		log_warn(SUB, "refused a connection that is no worker's uid=%u",
+		    (unsigned int)uid);
 		close(fd);
 		return;
 	}

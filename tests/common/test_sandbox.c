@@ -7,6 +7,8 @@
 #include "common/sandbox_int.h"
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -14,8 +16,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,7 +187,8 @@ validator_can(void)
 	EXPECT(unlink("in/newer") == 0);
 	EXPECT(pthread_create(&t, NULL, thread_main, &fd) == 0);
 	EXPECT(pthread_join(t, &result) == 0 && result == &fd);
-	EXPECT(unshare(CLONE_NEWUSER) == -1 && errno == EPERM);
+	EXPECT(chmod("in/file", 0777) == -1 && errno == EPERM);
+	EXPECT(chown("in/file", getuid(), getgid()) == -1 && errno == EPERM);
 	return 0;
 }
 
@@ -212,9 +217,131 @@ Test(sandbox, landlock_allows_only_the_given_paths)
 static int
 caps_are_gone(void)
 {
-	EXPECT(chroot("in") == -1 && errno == EPERM);
-	EXPECT(setresuid(1, 1, 1) == -1 || getuid() == 1);
+	struct __user_cap_header_struct head = {
+	    .version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct now[_LINUX_CAPABILITY_U32S_3];
+
+	EXPECT(syscall(SYS_capget, &head, now) == 0);
+	EXPECT(now[0].effective == 0 && now[0].permitted == 0);
+	EXPECT(now[1].effective == 0 && now[1].permitted == 0);
+	EXPECT(setresuid(1, 1, 1) == -1);
 	return 0;
+}
+
+/* What a process that starts others as root does without. */
+static int
+starter_caps(void)
+{
+	EXPECT(prctl(PR_CAPBSET_READ, CAP_SETUID, 0, 0, 0) == 1);
+	EXPECT(prctl(PR_CAPBSET_READ, CAP_SYS_PTRACE, 0, 0, 0) == 0);
+	EXPECT(prctl(PR_CAPBSET_READ, CAP_NET_ADMIN, 0, 0, 0) == 0);
+	EXPECT(prctl(PR_CAPBSET_READ, CAP_SYS_MODULE, 0, 0, 0) == 0);
+	EXPECT(chroot("in") == 0);
+	return 0;
+}
+
+Test(sandbox, starter_keeps_what_its_children_drop)
+{
+	struct err e;
+	pid_t pid;
+	int status;
+
+	if (getuid() != 0)
+		cr_skip_test("only root has capabilities");
+	dir_make();
+	cr_assert((pid = fork()) >= 0);
+	if (pid == 0) {
+		if (sandbox_enter(SANDBOX_MASTER, NULL, 0,
+			SANDBOX_F_STARTER | SANDBOX_F_NO_LANDLOCK, &e) == -1)
+			_exit(99);
+		_exit(starter_caps());
+	}
+	cr_assert(waitpid(pid, &status, 0) == pid);
+	cr_assert(status == 0, "status %x", status);
+	dir_remove();
+}
+
+static uint64_t
+limit_of(int resource)
+{
+	struct rlimit l;
+
+	return getrlimit((__rlimit_resource_t)resource, &l) == 0 ? l.rlim_max
+								 : 0;
+}
+
+static int
+worker_limits(void)
+{
+	EXPECT(limit_of(RLIMIT_NPROC) == 0);
+	EXPECT(limit_of(RLIMIT_NOFILE) <= 1024);
+#ifndef HOLDFAST_SANITIZERS
+	EXPECT(limit_of(RLIMIT_DATA) <= UINT64_C(2) << 30);
+#endif
+	return 0;
+}
+
+Test(sandbox, limits_are_set, .init = dir_make, .fini = dir_remove)
+{
+	run_ok(SANDBOX_WORKER, 0, worker_limits);
+}
+
+static int
+hasher_limits(void)
+{
+	EXPECT(limit_of(RLIMIT_FSIZE) == 0);
+	EXPECT(limit_of(RLIMIT_NOFILE) == 10);
+	return 0;
+}
+
+Test(sandbox, lower_limits_stay, .init = dir_make, .fini = dir_remove)
+{
+	struct err e;
+
+	cr_assert(proc_limit(RLIMIT_NOFILE, 10, &e) == 0);
+	run_ok(SANDBOX_HASHER, 0, hasher_limits);
+}
+
+/* As on a kernel without Landlock. */
+static int
+landlock_hide(void)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+
+	return ctx == NULL ||
+	    seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS),
+		SCMP_SYS(landlock_create_ruleset), 0) != 0 ||
+	    seccomp_load(ctx) != 0;
+}
+
+static int
+enter_without_landlock(unsigned int flags)
+{
+	struct err e = {.code = ERR_OK};
+	int status;
+	pid_t pid;
+
+	cr_assert((pid = fork()) >= 0);
+	if (pid == 0) {
+		if (landlock_hide())
+			_exit(99);
+		sandbox_enter(SANDBOX_CHECKER, NULL, 0, flags, &e);
+		_exit(e.code);
+	}
+	cr_assert(waitpid(pid, &status, 0) == pid);
+	return WEXITSTATUS(status);
+}
+
+Test(sandbox, kernel_without_landlock)
+{
+	cr_expect_eq(enter_without_landlock(0), ERR_OK);
+	cr_expect_eq(enter_without_landlock(SANDBOX_F_REQUIRE),
+	    ERR_UNSUPPORTED);
+	/* A process without path rules speaks for its children. */
+	cr_expect_eq(enter_without_landlock(
+			 SANDBOX_F_REQUIRE | SANDBOX_F_NO_LANDLOCK),
+	    ERR_UNSUPPORTED);
 }
 
 Test(sandbox, capabilities_are_gone, .init = dir_make, .fini = dir_remove)

@@ -1,4 +1,5 @@
 # Process tests (pytest) over the real programs; ./check runs them.
+include tests/process/captured/local.mk
 noinst_PROGRAMS += tests/process/print_calls
 tests_process_print_calls_SOURCES = tests/process/print_calls.c
 tests_process_print_calls_LDADD = $(SERVER_LIBS)
@@ -16,6 +17,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/store.py \
 	tests/process/test_acl.py \
 	tests/process/test_auth.py \
+	tests/process/test_captured.py \
 	tests/process/test_client.py \
 	tests/process/test_client_alone.py \
 	tests/process/test_durability.py \
