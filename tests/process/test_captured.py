@@ -5,6 +5,7 @@ in docs/security.md says the same in words."""
 import collections
 import ctypes
 import errno
+import fcntl
 import os
 import pwd
 import re
@@ -67,7 +68,10 @@ class CapturedInstance(TestInstance):
         super().prepare(*args)
         build = find_build()
         programs = self.copy_programs(build)
-        subprocess.run(['make', '-s', '-C', build, 'captured'], check=True)
+        with open(build / 'captured.lock', 'w') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            subprocess.run(['make', '-s', '-C', build, 'captured'],
+                           check=True)
         for name in PROGRAMS:
             captured = build / 'tests/process/captured' / name
             if captured.is_file():

@@ -49,5 +49,5 @@ tests_process_captured_holdfast_checker_LDADD = $(holdfast_checker_LDADD)
 tests_process_captured_holdfast_checker_LDFLAGS = $(CAPTURED_LINK)
 
 captured: $(CAPTURED_ALL)
-CLEANFILES += $(CAPTURED_ALL)
+CLEANFILES += $(CAPTURED_ALL) captured.lock
 .PHONY: captured
