@@ -19,6 +19,7 @@ struct api {
 	struct event_base *base;
 	struct aclient *auth;
 	struct vclient *validator;
+	const char *validator_path; /* for a session beside that one */
 	const char *peer; /* the client's address, for auth and logs */
 	/* Somebody proved who he is; for the log and the master. */
 	void (*identified)(struct api *api, const char *auth_id);

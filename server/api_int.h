@@ -50,6 +50,9 @@ void api_call_init(struct api_call *c, struct request *req, enum call_op op,
 /* Starts it; c is copied, data_fd taken.  The reply comes from the loop. */
 void api_call_start(struct request *req, const struct api_call *c);
 
+/* The snapshot that the parameters name, and who asks, for a session. */
+void api_fill_open(struct msg_SESSION_OPEN *m, const struct request *req);
+
 /* A memory file of a sibling, to be read; NULL if it is empty or cannot be
  * mapped (then *ok_out is 0).  munmap() is the caller's. */
 void *api_map(int fd, uint64_t size, int *ok_out);
@@ -83,6 +86,9 @@ extern const struct param_def api_params_owner[];
 extern const struct param_def api_params_snap_list[];
 extern const struct param_def api_params_notes[];
 extern const struct param_def api_params_protected[];
+extern const struct param_def api_params_download[];
+extern const struct param_def api_params_catalog[];
+extern const struct param_def api_params_pxar_file[];
 extern const struct param_def api_params_prune[];
 extern const struct param_def api_params_tasks[];
 extern const struct param_def api_params_task[];

@@ -113,6 +113,21 @@ TABLE(notes) = { SNAPSHOT, TEXT("notes", 0, 0, 0), END };
 TABLE(protected) = {
 	SNAPSHOT, { "protected", PARAM_BOOLEAN, 0, 0, 0, NULL }, END,
 };
+TABLE(download) = {
+	SNAPSHOT,
+	{ "file-name", PARAM_STRING, 0, 1, ARCHIVE_NAME_MAX, param_check_safe_id },
+	END,
+};
+/* Base64, or a name of the root. */
+TABLE(catalog) = { SNAPSHOT, TEXT("filepath", 0, 1, 0), END };
+TABLE(pxar_file) = {
+	SNAPSHOT,
+	TEXT("filepath", 0, 1, 0),
+	{ "archive-name", PARAM_STRING, OPT, 1, ARCHIVE_NAME_MAX,
+	    param_check_safe_id },
+	FLAG("tar"),
+	END,
+};
 TABLE(prune) = { GROUP, FLAG("dry-run"), KEEP, FLAG("use-task"), END };
 
 /* --- tasks --- */

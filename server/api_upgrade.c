@@ -87,9 +87,8 @@ upgrade_granted(void *arg, const struct aclient_reply *r, const struct err *e)
 	    upgrade_opened, req);
 }
 
-/* The snapshot that the parameters name. */
-static void
-upgrade_fill(struct msg_SESSION_OPEN *m, const struct request *req)
+void
+api_fill_open(struct msg_SESSION_OPEN *m, const struct request *req)
 {
 	const struct params *p = &req->params;
 	const struct api *api = req->app;
@@ -126,7 +125,7 @@ upgrade(struct request *req, enum session_kind kind, enum grant_purpose purpose,
 	up = xcalloc(1, sizeof(*up));
 	up->protocol = protocol;
 	up->msg.kind = (uint8_t)kind;
-	upgrade_fill(&up->msg, req);
+	api_fill_open(&up->msg, req);
 	api_copy(m.store, sizeof(m.store), up->msg.store);
 	api_copy(m.ns, sizeof(m.ns), up->msg.ns);
 	req->state = up;

@@ -68,10 +68,12 @@ const struct http1_limits http1_limits_default = {
 static void http1_start(struct http1 *h);
 static void http1_on_respond(struct request *req);
 static void http1_on_started(struct request *req);
+static void http1_on_more(struct request *req);
 
 static const struct request_ops http1_request_ops = {
     .respond = http1_on_respond,
     .started = http1_on_started,
+    .more = http1_on_more,
 };
 
 /* --- phases -------------------------------------------------------------- */
@@ -157,8 +159,11 @@ http1_send_head(struct http1 *h)
 		sbuf_add_fmt(&b, "content-type: %s\r\n", res->content_type);
 	if (res->location != NULL)
 		sbuf_add_fmt(&b, "location: %s\r\n", res->location);
-	sbuf_add_fmt(&b, "content-length: %llu\r\n",
-	    (unsigned long long)res->len);
+	if (res->len != RESPONSE_LEN_UNKNOWN)
+		sbuf_add_fmt(&b, "content-length: %llu\r\n",
+		    (unsigned long long)res->len);
+	else if (!head->http_1_0)
+		sbuf_add_str(&b, "transfer-encoding: chunked\r\n");
 	http1_add_date(&b);
 	if (h->close)
 		sbuf_add_str(&b, "connection: close\r\n");
@@ -189,6 +194,25 @@ http1_reply_done(struct http1 *h)
 	event_active(h->pump, EV_TIMEOUT, 0);
 }
 
+/* A length that nobody knows is told piece by piece; len 0 is the end. */
+static void
+http1_send_piece(struct http1 *h, const uint8_t *p, size_t len)
+{
+	const struct http1_head *head = http1_parser_head(h->parser);
+	char size[32];
+
+	if (h->req->res.len != RESPONSE_LEN_UNKNOWN || head->http_1_0) {
+		tls_conn_write(h->conn, p, len);
+		return;
+	}
+	tls_conn_write(h->conn, size,
+	    (size_t)snprintf(size, sizeof(size), "%zx\r\n", len));
+	tls_conn_write(h->conn, p, len);
+	tls_conn_write(h->conn, "\r\n", 2);
+}
+
+/* Whatever the client takes gives it time for more: a large file may take
+ * hours, a client that stops reading may not. */
 static void
 http1_send_body(struct http1 *h)
 {
@@ -196,15 +220,17 @@ http1_send_body(struct http1 *h)
 	struct err e = {0};
 	ssize_t n = 0;
 
+	http1_set_phase(h, HTTP1_PHASE_SEND);
 	if (!http1_parser_head(h->parser)->is_head) {
 		while (!tls_conn_is_full(h->conn) &&
 		    (n = response_read(&h->req->res, buf, sizeof(buf), &e)) > 0)
-			tls_conn_write(h->conn, buf, (size_t)n);
+			http1_send_piece(h, buf, (size_t)n);
 	}
 	mem_wipe(buf, sizeof(buf)); /* a ticket, perhaps */
-	if (n > 0)
-		return; /* drained() goes on */
+	if (n > 0 || n == RESPONSE_WAIT)
+		return; /* drained() or more() goes on */
 	if (n == 0) {
+		http1_send_piece(h, buf, 0);
 		http1_reply_done(h);
 		return;
 	}
@@ -229,11 +255,23 @@ http1_on_respond(struct request *req)
 	 * new connection is in step. */
 	if (!h->complete && head->expect_continue)
 		h->close = 1;
-	http1_set_phase(h, HTTP1_PHASE_SEND);
+	/* HTTP/1.0 knows no other end of such a body. */
+	if (req->res.len == RESPONSE_LEN_UNKNOWN && head->http_1_0)
+		h->close = 1;
 	http1_send_head(h);
 	http1_send_body(h);
 	if (h->conn != NULL && !h->complete)
 		event_active(h->pump, EV_TIMEOUT, 0);
+}
+
+/* The queue of TLS may be full of what came before. */
+static void
+http1_on_more(struct request *req)
+{
+	struct http1 *h = req->transport;
+
+	if (h->phase == HTTP1_PHASE_SEND && !tls_conn_is_full(h->conn))
+		http1_send_body(h);
 }
 
 static void

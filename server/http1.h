@@ -22,7 +22,7 @@ struct tls_conn;
 #define HTTP1_HEAD_MS 30000  /* from the first byte of a request */
 #define HTTP1_BODY_MS 300000 /* from the end of the head */
 #define HTTP1_IDLE_MS 120000 /* between two requests */
-#define HTTP1_SEND_MS 300000 /* from the reply to its last byte */
+#define HTTP1_SEND_MS 300000 /* until the client takes some of the reply */
 
 struct http1_limits {
 	unsigned int head_ms;

@@ -9,10 +9,15 @@ libserver_a_SOURCES = \
 	server/api_access.c \
 	server/api_call.c \
 	server/api_datastore.c \
+	server/api_file.c \
 	server/api_params.c \
 	server/api_snapshot.c \
 	server/api_task.c \
 	server/api_upgrade.c \
+	server/coro.c server/coro.h \
+	server/file_archive.c server/file_archive.h \
+	server/file_job.c server/file_job.h \
+	server/file_tree.c server/file_tree.h \
 	server/http1.c server/http1.h \
 	server/http1_parser.c server/http1_parser.h \
 	server/identity.c server/identity.h \
@@ -20,6 +25,10 @@ libserver_a_SOURCES = \
 	server/master_auth.c \
 	server/master_listen.c \
 	server/master_pool.c \
+	server/pack.h \
+	server/pack_tar.c \
+	server/pack_zip.c \
+	server/pack_zstd.c \
 	server/param_formats.c \
 	server/params.c server/params.h \
 	server/render.c server/render.h server/render_int.h \

@@ -74,6 +74,8 @@ request_free(struct request *req)
 		if (req->headers[i] != NULL)
 			mem_wipe_free(req->headers[i], strlen(req->headers[i]));
 	}
+	if (req->res.stream != NULL)
+		req->res.stream->free(req->res.stream_arg);
 	request_drop_body(req);
 	params_fini(&req->params);
 	io_close(&req->res.fd);
@@ -357,6 +359,29 @@ request_reply_raw(struct request *req, char *body, size_t len)
 	request_respond(req, 200, TYPE_BYTES, 0);
 }
 
+void
+request_reply_stream(struct request *req, const char *type, uint64_t len,
+    const struct response_stream *stream, void *arg)
+{
+	req->res.stream = stream;
+	req->res.stream_arg = arg;
+	req->res.len = len;
+	request_respond(req, 200, type, 0);
+}
+
+static ssize_t
+response_read_stream(struct response *res, void *buf, size_t len, struct err *e)
+{
+	ssize_t n = res->stream->read(res->stream_arg, buf, len, e);
+
+	if (n == 0 && res->len != RESPONSE_LEN_UNKNOWN)
+		return err_set(e, ERR_CORRUPT,
+		    "response is shorter than announced");
+	if (n > 0)
+		res->off += (uint64_t)n;
+	return n;
+}
+
 ssize_t
 response_read(struct response *res, void *buf, size_t len, struct err *e)
 {
@@ -366,6 +391,8 @@ response_read(struct response *res, void *buf, size_t len, struct err *e)
 		len = (size_t)(res->len - res->off);
 	if (len == 0)
 		return 0;
+	if (res->stream != NULL)
+		return response_read_stream(res, buf, len, e);
 	if (res->fd == -1) {
 		memcpy(buf, res->body + res->off, len);
 		res->off += len;

@@ -58,6 +58,9 @@ struct request_ops {
 	void (*respond)(struct request *req);
 	/* From inside request_start(): the body may come now.  May be NULL. */
 	void (*started)(struct request *req);
+	/* A stream that had nothing to give has some now.  NULL: a transport
+	 * whose routes reply no streams. */
+	void (*more)(struct request *req);
 };
 
 /* Where the body of a raw route goes.  NULL: thrown away. */
@@ -66,14 +69,27 @@ struct request_sink {
 	void (*end)(struct request *req);
 };
 
+/* A body that is made while it is sent. */
+struct response_stream {
+	/* As response_read(), and RESPONSE_WAIT if there is nothing yet:
+	 * ops->more() will tell. */
+	ssize_t (*read)(void *arg, void *buf, size_t len, struct err *e);
+	/* The last call, in any case. */
+	void (*free)(void *arg);
+};
+#define RESPONSE_WAIT (-2)
+#define RESPONSE_LEN_UNKNOWN UINT64_MAX
+
 struct response {
 	int status;
 	const char *content_type; /* static, NULL: none */
 	char *location;           /* of a redirect; NULL: none */
-	char *body;               /* NULL: none, or from fd */
+	char *body;               /* NULL: none, or from fd or stream */
 	int fd;                   /* -1: none */
-	uint64_t off;             /* bytes given by response_read() so far */
-	uint64_t len;             /* bytes in all */
+	const struct response_stream *stream; /* NULL: none */
+	void *stream_arg;
+	uint64_t off; /* bytes given by response_read() so far */
+	uint64_t len; /* bytes in all; of a stream perhaps unknown */
 };
 
 struct request {
@@ -145,9 +161,14 @@ void request_reply_text(struct request *req, int status, const char *text);
 void request_reply_fd(struct request *req, int fd, uint64_t len);
 /* The same from memory; takes body (free()). */
 void request_reply_raw(struct request *req, char *body, size_t len);
+/* 200 with this content type (static) and len bytes, or
+ * RESPONSE_LEN_UNKNOWN. */
+void request_reply_stream(struct request *req, const char *type, uint64_t len,
+    const struct response_stream *stream, void *arg);
 
-/* Next bytes of the body into buf: how many, 0 at the end, -1 if fd cannot be
- * read or is shorter than announced.  May block on a disk. */
+/* Next bytes of the body into buf: how many, 0 at the end, RESPONSE_WAIT, or
+ * -1 if it cannot be read or is shorter than announced.  May block on a
+ * disk. */
 ssize_t response_read(struct response *res, void *buf, size_t len,
     struct err *e);
 /* "Bad Request" for 400; for statuses in use (1.6). */

@@ -34,6 +34,9 @@
 #include "server/tls.h"
 #include "server/vclient.h"
 
+/* In the folder where the worker settles. */
+#define VALIDATOR_SOCKET "validator.sock"
+
 struct worker {
 	const struct server_conf *conf;
 	struct event_base *base;
@@ -287,13 +290,14 @@ worker_clients(struct worker *w)
 
 	w->auth = aclient_new(w->base, "auth.sock",
 	    worker_on_certificates_changed, w);
-	w->validator = vclient_new(w->base, "validator.sock");
+	w->validator = vclient_new(w->base, VALIDATOR_SOCKET);
 	w->signer = signer_new(aclient_sign, w->auth, &e);
 	if (w->signer == NULL)
 		fatal_e("worker", &e, "cannot use OpenSSL");
 	w->api.base = w->base;
 	w->api.auth = w->auth;
 	w->api.validator = w->validator;
+	w->api.validator_path = VALIDATOR_SOCKET;
 	w->api.peer = w->peer;
 	w->api.identified = worker_on_identified;
 	w->api.upgraded = worker_on_upgraded;

@@ -87,10 +87,16 @@ blob_parse(const void *data, size_t len, struct blob_info *out, struct err *e)
 	return 0;
 }
 
+uint32_t
+blob_crc32(uint32_t crc, const void *data, size_t len)
+{
+	return crc32_gzip_refl(crc, data, len);
+}
+
 static uint32_t
 payload_crc(const struct blob_info *info)
 {
-	return crc32_gzip_refl(0, info->payload, info->payload_len);
+	return blob_crc32(0, info->payload, info->payload_len);
 }
 
 int
@@ -115,7 +121,7 @@ blob_put_header(uint8_t *data, size_t len, enum blob_kind kind)
 
 	memcpy(data, kinds[kind].magic, BLOB_MAGIC_LEN);
 	put_le32(data + BLOB_CRC_POS,
-	    crc32_gzip_refl(0, data + header_len, len - header_len));
+	    blob_crc32(0, data + header_len, len - header_len));
 }
 
 struct blob_codec *

@@ -23,6 +23,9 @@
 
 struct err;
 
+/* CRC-32 (as of gzip and zip) of more bytes behind those of crc; 0 at first. */
+uint32_t blob_crc32(uint32_t crc, const void *data, size_t len);
+
 enum blob_kind {
 	BLOB_PLAIN,
 	BLOB_ZSTD,

@@ -70,6 +70,10 @@ typedef int pxar_attr_fn(void *arg, uint64_t item, const uint8_t *data,
 struct pxar_reader;
 
 struct pxar_reader *pxar_reader_new(pxar_read_fn *read, void *arg);
+/* In the middle of an archive, at the FILENAME at pos.  What follows the entry
+ * may be its siblings: a directory ends with the PXAR_END_DIR of depth 1. */
+struct pxar_reader *pxar_reader_new_at(pxar_read_fn *read, void *arg,
+    uint64_t pos);
 void pxar_reader_free(struct pxar_reader *r);
 void pxar_reader_set_attr_fn(struct pxar_reader *r, pxar_attr_fn *fn,
     void *arg);

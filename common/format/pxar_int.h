@@ -31,8 +31,4 @@
 #define PXAR_HEAD_LEN 16u   /* type, full size */
 #define PXAR_RECORD_LEN 24u /* of a goodbye table */
 
-/* A reader in the middle of an archive, at a FILENAME item at pos. */
-struct pxar_reader *pxar_reader_new_at(pxar_read_fn *read, void *arg,
-    uint64_t pos);
-
 #endif

@@ -13,6 +13,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/instance.py \
 	tests/process/pbs.py \
 	tests/process/pytest.ini \
+	tests/process/pxar.py \
 	tests/process/replay.py \
 	tests/process/store.py \
 	tests/process/test_acl.py \
@@ -22,6 +23,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_client_alone.py \
 	tests/process/test_durability.py \
 	tests/process/test_error_texts.py \
+	tests/process/test_file_access.py \
 	tests/process/test_finish.py \
 	tests/process/test_gc.py \
 	tests/process/test_h2_abuse.py \
