@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,9 +37,10 @@ struct faults {
 	atomic_uint sync_held;
 	atomic_uint sync_errno;
 	atomic_uint kill_at;
-	atomic_uint published; /* renameat2() was there */
-	atomic_uint looks;     /* at chunks, so far */
-	char only[64];         /* hold and fail only this chunk, unless empty */
+	atomic_uint published;    /* renameat2() was there */
+	atomic_uint looks;        /* at chunks, so far */
+	atomic_uint create_errno; /* new chunks fail with this */
+	char only[64]; /* hold and fail only this chunk, unless empty */
 };
 
 static struct faults none, *faults = &none;
@@ -103,6 +105,28 @@ fstatat(int fd, const char *restrict path, struct stat *restrict st, int flags)
 			return -1;
 	}
 	return real(fd, path, st, flags);
+}
+
+/* A new chunk has a temporary name, which is longer. */
+int
+openat(int fd, const char *path, int flags, ...)
+{
+	static int (*real)(int, const char *, int, ...);
+	mode_t mode = 0;
+	va_list ap;
+
+	if (real == NULL)
+		real = (int (*)(int, const char *, int, ...))dlsym(RTLD_NEXT,
+		    "openat");
+	if (flags & O_CREAT) {
+		va_start(ap, flags);
+		mode = va_arg(ap, mode_t);
+		va_end(ap);
+	}
+	if ((flags & O_CREAT) && strlen(path) > CHUNK_PATH_LEN &&
+	    path[4] == '/' && fail(&faults->create_errno) == -1)
+		return -1;
+	return real(fd, path, flags, mode);
 }
 
 int

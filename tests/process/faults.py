@@ -13,7 +13,7 @@ from instance import wait_for
 
 SOURCE = pathlib.Path(__file__).with_name('faults.c')
 WORDS = ('hold_check', 'check_held', 'check_errno', 'hold_sync', 'sync_held',
-         'sync_errno', 'kill_at', 'published', 'looks')
+         'sync_errno', 'kill_at', 'published', 'looks', 'create_errno')
 COUNTS = ('check_held', 'sync_held', 'looks')
 ONLY = 4 * len(WORDS)
 KILL_POINTS = ('before-sync', 'after-sync', 'before-publish', 'after-publish',
@@ -73,6 +73,9 @@ class Faults:
     def fail_checks(self, digest, why=errno.EIO):
         self.only(digest)
         self.check_errno = why
+
+    def fail_new_chunks(self, why):
+        self.create_errno = why
 
     def fail_syncs(self, why=errno.EIO):
         self.sync_errno = why

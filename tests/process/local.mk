@@ -31,6 +31,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_h2_session.py \
 	tests/process/test_listings.py \
 	tests/process/test_locks.py \
+	tests/process/test_mounts.py \
 	tests/process/test_params.py \
 	tests/process/test_permissions.py \
 	tests/process/test_quickstart.py \

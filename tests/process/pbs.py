@@ -507,6 +507,17 @@ class BackupSession(Session):
         return self.request('GET', 'previous',
                             {'archive-name': name}).check().body
 
+    def wait_aborted(self, timeout=TIMEOUT):
+        """The text by which every request of an aborted session fails."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            try:
+                self.previous_time()
+            except PbsError as error:
+                return error.text
+            time.sleep(0.02)
+        raise AssertionError('the session goes on')
+
     # -- uploads; the start_* forms do not wait
 
     def start_chunk(self, kind, wid, raw, digest=None, encoded=None,

@@ -3,6 +3,8 @@ backups: refused with the reason, and nothing is called good that is not."""
 
 import errno
 import itertools
+import json
+import os
 import struct
 import time
 
@@ -41,20 +43,6 @@ def reuse(instance, snap, data):
         session.backup_images({NAME: data}, incremental=True)
 
 
-def aborted(session):
-    """The text by which every request of an aborted session fails."""
-    texts = []
-
-    def refused():
-        try:
-            session.previous_time()
-        except PbsError as error:
-            texts.append(error.text)
-            return True
-    assert wait_for(refused), 'the session goes on'
-    return texts[0]
-
-
 # ---- a sync that failed
 
 def test_a_failed_sync_poisons_the_store(instance, faults, base, snapshot,
@@ -68,7 +56,7 @@ def test_a_failed_sync_poisons_the_store(instance, faults, base, snapshot,
             session.backup_images({NAME: data})
     # Told once by the kernel, remembered by us: also when it is whole again.
     faults.clear()
-    assert 'sync failed' in aborted(other)
+    assert 'sync failed' in other.wait_aborted()
     other.close()
     assert not instance.store().snapshot_path(second).exists()
     assert wait_for(lambda: not instance.locks(second))
@@ -122,7 +110,7 @@ def test_suspects_are_decoded(instance, store, base, snapshot):
     second = snapshot(first)
     with instance.backup(second) as session:
         session.previous(NAME)
-        text = aborted(session)
+        text = session.wait_aborted()
     assert digests[1].hex() in text and 'damaged' in text
     assert 'marked as bad' in text
     assert store.verify_state(first)['state'] == 'failed'
@@ -171,6 +159,39 @@ def test_a_full_store_refuses_uploads_only(instance, store, base, snapshot,
     reuse(instance, snapshot(second), data)
 
 
+# ---- nothing can be written
+
+@pytest.mark.parametrize('why', [errno.EIO, errno.EROFS, errno.ENOSPC,
+                                 errno.EDQUOT],
+                         ids=lambda why: errno.errorcode[why])
+def test_chunks_that_cannot_be_written(instance, faults, store, base,
+                                       snapshot, image, folder, why):
+    first, data, digests = base()
+    changed = data[:-pbs.CHUNK] + image(1, seed=next(SEEDS))
+    (folder / 'disk').write_bytes(changed)
+    second = snapshot(first)
+    args = ('backup', f'disk.img:{folder / "disk"}', '--backup-id', first[1])
+    faults.fail_new_chunks(why)
+    r = instance.client(*args, '--backup-time', second[2], check=False)
+    assert r.returncode == 1 and os.strerror(why) in r.stderr
+    assert not store.snapshot_path(second).exists()
+    assert store.verify_state(first) is None
+    assert wait_for(lambda: not instance.locks(second))
+    assert not store.leftovers()
+    # The session itself lives on, for a client that tries again.
+    with instance.backup(second) as session:
+        known = pbs.parse_fixed(session.previous(NAME))[2]
+        with pytest.raises(PbsError, match=os.strerror(why)):
+            session.upload_image(NAME, changed, known)
+        faults.clear()
+        session.chunk('fixed', 1, changed[-pbs.CHUNK:])
+    third = snapshot(first)
+    r = instance.client(*args, '--backup-time', third[2],
+                        '--output-format', 'json')
+    assert json.loads(r.stdout)['chunks-reused'] == len(digests) - 1
+    assert whole(instance, third, changed)
+
+
 # ---- a store that is away
 
 def test_a_store_that_goes_away(instance, store, base, snapshot, image):
@@ -184,7 +205,7 @@ def test_a_store_that_goes_away(instance, store, base, snapshot, image):
                 (away / '.chunks' / d.hex()[:4] / d.hex()).rename(
                     away / d.hex())
             session.previous(NAME)
-            text = aborted(session)
+            text = session.wait_aborted()
         finally:
             for d in digests:
                 (away / d.hex()).rename(

@@ -35,20 +35,6 @@ def base(instance, snapshot, image):
 SEEDS = iter(range(10000, 20000))
 
 
-def aborted(session):
-    """The text by which every request of an aborted session fails."""
-    texts = []
-
-    def refused():
-        try:
-            session.previous_time()
-        except PbsError as error:
-            texts.append(error.text)
-            return True
-    assert wait_for(refused), 'the session goes on'
-    return texts[0]
-
-
 def is_free(inst, snap):
     """No lock is held and nothing on disk is left, though the client may
     still be connected."""
@@ -227,7 +213,7 @@ def test_a_missing_chunk(instance, faults, store, base, snapshot, image,
     with pytest.raises(PbsError, match='open index writer'):
         session.finish()
     faults.clear()
-    text = aborted(session)
+    text = session.wait_aborted()
     assert victim.hex() in text
     assert 'previous snapshot was marked as bad' in text
     for method, path in (('POST', 'finish'), ('GET', 'previous_backup_time')):
@@ -293,7 +279,7 @@ def test_a_dynamic_base(instance, store, snapshot):
     store.remove_chunk(digests[57])
     with instance.backup(snapshot(first)) as session:
         session.previous('root.pxar.didx')
-        assert digests[57].hex() in aborted(session)
+        assert digests[57].hex() in session.wait_aborted()
     assert store.verify_state(second)['state'] == 'failed'
     assert store.verify_state(first) is None
     # The one before is no base either: only the last one counts.
@@ -309,7 +295,7 @@ def test_a_base_reused_by_its_checksum(instance, store, base, snapshot):
             session.create_fixed(NAME, len(data), pbs.fixed_csum(digests))
         except PbsError as error:
             assert digests[3].hex() in error.text
-        assert digests[3].hex() in aborted(session)
+        assert digests[3].hex() in session.wait_aborted()
     assert store.verify_state(first)['state'] == 'failed'
 
 
@@ -329,7 +315,7 @@ def test_a_damaged_index_is_a_bad_base(instance, store, snapshot):
     with instance.backup(second) as session:
         info = instance.session_of(second)
         session.start('GET', 'previous', {'archive-name': name})
-        text = aborted(session)
+        text = session.wait_aborted()
         assert is_free(instance, second)
     assert text.strip() == (
         f'index "{name}" of the previous snapshot is damaged; the previous '
@@ -379,7 +365,7 @@ def test_a_mark_that_fails_is_told(instance, store, base, snapshot):
     with instance.backup(snapshot(first)) as session:
         (store.snapshot_path(first) / 'index.json.blob').write_bytes(b'bad')
         session.previous(NAME)
-        text = aborted(session)
+        text = session.wait_aborted()
     assert digests[0].hex() in text
     assert 'marking the previous snapshot as bad failed' in text
 
@@ -390,7 +376,7 @@ def test_a_base_that_is_gone_is_told(instance, store, base, snapshot):
     with instance.backup(snapshot(first)) as session:
         (store.snapshot_path(first) / 'index.json.blob').unlink()
         session.previous(NAME)
-        assert 'no previous snapshot' in aborted(session)
+        assert 'no previous snapshot' in session.wait_aborted()
 
 
 # ---- an error is not a missing chunk
@@ -401,7 +387,7 @@ def test_an_input_error_marks_nothing(instance, faults, store, base,
     faults.fail_checks(digests[1])
     with instance.backup(snapshot(first)) as session:
         session.previous(NAME)
-        text = aborted(session)
+        text = session.wait_aborted()
     assert 'cannot check reused chunks' in text and \
         digests[1].hex() in text
     assert store.verify_state(first) is None
@@ -420,7 +406,7 @@ def test_a_vanished_folder_marks_nothing(instance, store, base, snapshot):
     try:
         with instance.backup(snapshot(first)) as session:
             session.previous(NAME)
-            assert 'cannot check reused chunks' in aborted(session)
+            assert 'cannot check reused chunks' in session.wait_aborted()
     finally:
         folder.with_suffix('.away').rename(folder)
     assert store.verify_state(first) is None
@@ -454,6 +440,6 @@ def test_abort_when_referenced(fresh_instance, base, snapshot):
             session.upload_image(NAME, data[:3 * CHUNK], digests)
         except PbsError as error:
             assert digests[0].hex() in error.text
-        assert digests[0].hex() in aborted(session)
+        assert digests[0].hex() in session.wait_aborted()
 
 
