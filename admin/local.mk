@@ -9,7 +9,7 @@ libadmin_a_SOURCES = \
 	admin/cmd_setup.c \
 	admin/cmd_status.c \
 	admin/cmd_user.c admin/cmd_token.c admin/cmd_acl.c \
-	admin/cmd_transfer.c admin/expire.c admin/expire.h
+	admin/cmd_transfer.c admin/cmd_verify.c admin/expire.c admin/expire.h
 
 sbin_PROGRAMS += holdfast-admin
 holdfast_admin_SOURCES = admin/main.c

@@ -131,16 +131,34 @@ fail:
 	return NULL;
 }
 
+static void
+ipc_stop_events(struct ipc *c)
+{
+	if (c->ev_read == NULL)
+		return;
+	event_del(c->ev_read);
+	event_del(c->ev_write);
+	event_del(c->ev_retry);
+}
+
 /* Ends all traffic; the endpoint itself stays. */
 static void
 ipc_stop(struct ipc *c)
 {
-	if (c->ev_read != NULL) {
-		event_del(c->ev_read);
-		event_del(c->ev_write);
-		event_del(c->ev_retry);
-	}
+	ipc_stop_events(c);
 	io_close(&c->fd);
+}
+
+int
+ipc_detach(struct ipc **cp)
+{
+	struct ipc *c = *cp;
+	int fd = c->fd;
+
+	ipc_stop_events(c);
+	c->fd = -1;
+	ipc_free(cp);
+	return fd;
 }
 
 void

@@ -111,6 +111,9 @@ struct ipc *ipc_new(int fd, const struct ipc_cfg *cfg, struct err *e);
  * in the endpoint's own handler and callbacks: the memory goes when they
  * have returned.  What is still queued is lost. */
 void ipc_free(struct ipc **c);
+/* Ends the endpoint, but gives its socket to the caller, for another process to
+ * go on with; -1 if it is closed.  What is queued is lost (ipc_backlog()). */
+int ipc_detach(struct ipc **c);
 /* Closes, and calls closed() with this reason from the loop.  For use outside
  * of handlers (a time limit, say). */
 void ipc_fail(struct ipc *c, const struct err *why);

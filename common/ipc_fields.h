@@ -330,14 +330,20 @@
 	F(bytes, text, IPC_BULK_MAX)
 
 /* A stored chunk, by descriptor: read, CRC, and digest where unencrypted.
- * size 0: any plain size. */
+ * size 0: any plain size; the verdict says which (0 if encrypted). */
 #define MSG_CHK_STORED(F) \
 	F(u32, size, 0)   \
 	F(b32, digest, 0)
 
+/* A stored .blob file, by descriptor: length and checksum of the file as the
+ * manifest has them, CRC, and whether an unencrypted one decodes. */
+#define MSG_CHK_STORED_BLOB(F) \
+	F(u64, size, 0)        \
+	F(b32, csum, 0)
+
 /* ---- VC, checker to validator ---- */
 
-/* Of CHK_CHUNK, CHK_BLOB and CHK_STORED.  code ERR_OK: the judged copy is
+/* Of CHK_CHUNK, CHK_BLOB and CHK_STORED*.  code ERR_OK: the judged copy is
  * out_len bytes at the same block.  verified: the digest was recomputed.
  * kind: enum blob_kind.  A read error is ERR_IO, damage ERR_CORRUPT. */
 #define MSG_CHK_VERDICT(F) \
@@ -461,5 +467,32 @@
 	F(u64, pending_chunks, 0)   \
 	F(u64, removed_bad, 0)      \
 	F(u64, still_bad, 0)
+
+/* ---- VJ, of a verification ---- */
+
+/* The answer to JOB_CHECKER: a checker's socket (channel VC) and its arena, from
+ * whose first block on its results stand. */
+#define MSG_JOB_CHECKER_READY(F)
+
+/* Another checker; the one that the slot had before is ended. */
+#define MSG_JOB_CHECKER(F) F(u8, slot, 0)
+
+/* Takes a shared lock; one snapshot at a time.  ERR_PERM: not for whom the job
+ * works. */
+#define MSG_JOB_SNAP_LOCK(F)   \
+	F(str, ns, IPC_NS_MAX) \
+	F(u8, type, 0)         \
+	F(str, id, IPC_ID_MAX) \
+	F(i64, time, 0)
+
+/* Frees that lock.  state: enum verify_state, to be written into the manifest;
+ * NONE: nothing is. */
+#define MSG_JOB_SNAP_DONE(F) F(u8, state, 0)
+
+/* A chunk that is not there, cannot be read or is not what its name says: the
+ * validator looks itself and decides.  The reply: n0 enum job_chunk; GOOD: n1
+ * the plain size (0 if encrypted), n2 enum blob_kind; DAMAGED: n1 the N of its
+ * new name, and why; UNKNOWN: why. */
+#define MSG_JOB_CHUNK_DOUBT(F) F(b32, digest, 0)
 
 #endif

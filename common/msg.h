@@ -61,7 +61,19 @@ enum manifest_op {
 	MANIFEST_OP_STATS,    /* add chunk_upload_stats n0..n3 */
 	MANIFEST_OP_VERIFY,   /* set verify_state: state, text = UPID */
 	MANIFEST_OP_NOTES,    /* set notes: text */
+	MANIFEST_OP_FILES,    /* the result: an ARCHIVE record for each file */
 };
+
+/* What is said of a chunk (JOB_CHUNK_DOUBT). */
+enum job_chunk {
+	JOB_CHUNK_GOOD,
+	JOB_CHUNK_MISSING,
+	JOB_CHUNK_DAMAGED,
+	JOB_CHUNK_REPLACED, /* damaged, but replaced by an upload meanwhile */
+	JOB_CHUNK_UNKNOWN,  /* cannot be read: says nothing of the chunk */
+};
+
+#define JOB_CHECKERS_MAX 33 /* of a verification */
 
 enum worker_state {
 	WORKER_STATE_HANDSHAKE = 1,

@@ -60,7 +60,7 @@ record_next(struct wire_r *all, enum record_kind *kind_out,
 	*kind_out = (enum record_kind)wire_r_u8(all);
 	body = wire_r_blob32(all, &len);
 	if (body == NULL || *kind_out < RECORD_STORE ||
-	    *kind_out > RECORD_COUNT)
+	    *kind_out >= RECORD_KIND_END)
 		return -1;
 	wire_r_init(body_out, body, len);
 	return 1;

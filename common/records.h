@@ -26,6 +26,8 @@ enum record_kind {
 	RECORD_TASK,
 	RECORD_LINE,
 	RECORD_COUNT, /* snapshot and group counts of a type */
+	RECORD_ARCHIVE,
+	RECORD_KIND_END,
 };
 
 #define REC_STORE(F)                  \
@@ -71,6 +73,13 @@ enum record_kind {
 	F(u8, type, 0)    \
 	F(u64, groups, 0) \
 	F(u64, snapshots, 0)
+/* A file of a manifest (MANIFEST_OP_FILES).  crypt_mode: enum crypt_mode. */
+#define REC_ARCHIVE(F)             \
+	F(str, name, IPC_NAME_MAX) \
+	F(u8, crypt_mode, 0)       \
+	F(u8, has_csum, 0)         \
+	F(b32, csum, 0)            \
+	F(u64, size, 0)
 
 /* struct rec_STORE, rec_put_STORE(), rec_get_STORE() and so on, made like
  * those of common/msg.h; put writes kind and length too. */

@@ -99,7 +99,9 @@ api_verify(struct request *req)
 
 	api_call_init(&c, req, CALL_VERIFY_START, text);
 	c.msg.flags = params_bool(&req->params, "ignore-verified", 1) ? 1 : 0;
-	c.msg.n0 = (uint64_t)params_int(&req->params, "outdated-after", 0);
+	c.msg.n0 = params_has(&req->params, "outdated-after")
+	    ? (uint64_t)params_int(&req->params, "outdated-after", 0)
+	    : UINT64_MAX;
 	c.msg.n1 = params_has(&req->params, "max-depth")
 	    ? (uint64_t)params_int(&req->params, "max-depth", 0)
 	    : UINT64_MAX;

@@ -43,6 +43,7 @@ static const struct call_row *const call_tables[] = {
     call_prune_rows,
     call_gc_rows,
     call_task_rows,
+    call_verify_rows,
 };
 
 int

@@ -10,6 +10,7 @@
  *   call_prune.c  pruning
  *   call_gc.c     garbage collection
  *   call_task.c   tasks
+ *   call_verify.c verification
  */
 #include <stdbool.h>
 
@@ -100,6 +101,7 @@ extern const struct call_row call_snap_rows[];
 extern const struct call_row call_prune_rows[];
 extern const struct call_row call_gc_rows[];
 extern const struct call_row call_task_rows[];
+extern const struct call_row call_verify_rows[];
 
 /* Runs in a thread, with owner check first if that is needed; then done in the
  * loop with c->rv and c->err set. */

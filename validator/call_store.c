@@ -327,16 +327,6 @@ gc_status(struct call *c, struct err *e)
 	return c->raw_fd == -1 ? -1 : 0;
 }
 
-/* Verification is a job. */
-static void
-no_jobs(struct call *c)
-{
-	struct err e;
-
-	err_set(&e, ERR_UNSUPPORTED, "this server does not start such jobs");
-	call_fail(c, &e);
-}
-
 #define READ CALL_F_STORE
 #define WRITE (CALL_F_STORE | CALL_F_WRITES)
 const struct call_row call_store_rows[] = {
@@ -356,6 +346,5 @@ const struct call_row call_store_rows[] = {
 	.begin = ns_delete_begin,
 	.fini = ns_delete_fini},
     {.op = CALL_GC_STATUS, .flags = READ, .run = gc_status},
-    {.op = CALL_VERIFY_START, .flags = READ, .begin = no_jobs},
     {0},
 };

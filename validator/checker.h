@@ -69,6 +69,13 @@ unsigned int checker_pool_busy(const struct checker_pool *p);
  */
 struct checker *checker_take(struct checker_pool *p, const struct arena *in,
     struct err *e);
+/*
+ * A checker for another process of ours, a job: it talks to it itself.  fds_out:
+ * its socket (VC, ready) and its arena of CHECKER_MANIFEST_BLOCKS for results
+ * from block 0 on; both the caller's.  Only to be released here.
+ */
+struct checker *checker_lend(struct checker_pool *p, int fds_out[2],
+    struct err *e);
 /* Ends it; what was asked is not answered any more.  NULL inside is fine. */
 void checker_release(struct checker **c);
 /* Keeps its arena mapped, for a thread that reads from it, also when the

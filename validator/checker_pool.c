@@ -380,7 +380,6 @@ checker_set_up(struct checker *c, const struct arena *in, struct err *e)
 	if (arena_create(&c->out, "checker",
 		in->nblocks + CHECKER_MANIFEST_BLOCKS, e) == 0)
 		rv = checker_send_arenas(c, in, e);
-	arena_fd_close(&c->out);
 	arena_fini(&none);
 	return rv;
 }
@@ -404,8 +403,8 @@ pool_pop(struct checker_pool *p, struct err *e)
 	return checker_start(p, e);
 }
 
-struct checker *
-checker_take(struct checker_pool *p, const struct arena *in, struct err *e)
+static struct checker *
+pool_take(struct checker_pool *p, const struct arena *in, struct err *e)
 {
 	struct checker *c = pool_pop(p, e);
 
@@ -420,6 +419,35 @@ checker_take(struct checker_pool *p, const struct arena *in, struct err *e)
 		checker_release(&c);
 		return NULL;
 	}
+	return c;
+}
+
+struct checker *
+checker_take(struct checker_pool *p, const struct arena *in, struct err *e)
+{
+	struct checker *c = pool_take(p, in, e);
+
+	if (c != NULL)
+		arena_fd_close(&c->out);
+	return c;
+}
+
+struct checker *
+checker_lend(struct checker_pool *p, int fds_out[2], struct err *e)
+{
+	struct checker *c = pool_take(p, NULL, e);
+
+	if (c == NULL)
+		return NULL;
+	if (ipc_backlog(c->ipc) > 0) {
+		err_set(e, ERR_UNAVAILABLE, "the checker does not read");
+		checker_release(&c);
+		return NULL;
+	}
+	fds_out[0] = ipc_detach(&c->ipc);
+	fds_out[1] = c->out.fd;
+	c->out.fd = -1;
+	c->dead = true; /* for us */
 	return c;
 }
 

@@ -18,6 +18,7 @@
 #include "common/ipc.h"
 #include "common/mem.h"
 #include "common/msg.h"
+#include "common/records.h"
 #include "validator/judge.h"
 
 struct checker_work {
@@ -26,6 +27,7 @@ struct checker_work {
 	struct arena out;
 	struct judge *judge;
 	uint8_t *file; /* BLOB_ENCODED_MAX bytes, for stored files */
+	uint8_t *list; /* records of the last manifest's files */
 	void (*closed)(void *ctx, const struct err *why);
 	void *ctx;
 };
@@ -229,6 +231,36 @@ chk_on_manifest(void *ctx, struct ipc_msg *m)
 	return work_send_manifest(w, m, c.out_block, &jm, rv, &e);
 }
 
+/* The files of a manifest as records; in the end w->list has them. */
+static int
+work_manifest_files(struct checker_work *w, struct judge_manifest *jm,
+    struct err *e)
+{
+	size_t i, n = manifest_file_count(jm->manifest);
+	const struct manifest_file *f;
+	struct rec_ARCHIVE rec;
+	struct wire_w out;
+
+	free(w->list);
+	w->list = xmalloc(n * REC_MAX_ARCHIVE + 1);
+	wire_w_init(&out, w->list, n * REC_MAX_ARCHIVE + 1);
+	for (i = 0; i < n; i++) {
+		f = manifest_get_file(jm->manifest, i);
+		memset(&rec, 0, sizeof(rec));
+		snprintf(rec.name, sizeof(rec.name), "%s", f->name);
+		rec.crypt_mode = (uint8_t)f->crypt_mode;
+		rec.has_csum = f->has_csum;
+		memcpy(rec.csum, f->csum.b, DIGEST_LEN);
+		rec.size = f->size;
+		if (rec_put_ARCHIVE(&out, &rec) == -1)
+			return err_set(e, ERR_INTERNAL,
+			    "cannot list the files of the manifest");
+	}
+	jm->blob = w->list;
+	jm->blob_len = (size_t)wire_w_len(&out);
+	return 0;
+}
+
 static int
 work_manifest_op(struct checker_work *w, const struct msg_CHK_FILE *f,
     size_t len, struct judge_manifest *jm, struct err *e)
@@ -240,6 +272,11 @@ work_manifest_op(struct checker_work *w, const struct msg_CHK_FILE *f,
 
 	if (f->op == MANIFEST_OP_READ)
 		return judge_manifest_read(w->judge, w->file, len, jm, e);
+	if (f->op == MANIFEST_OP_FILES) {
+		if (judge_manifest_read(w->judge, w->file, len, jm, e) == -1)
+			return -1;
+		return work_manifest_files(w, jm, e);
+	}
 	if (f->op == MANIFEST_OP_STATS) {
 		if (judge_manifest_read(w->judge, w->file, len, jm, e) == -1)
 			return -1;
@@ -303,7 +340,33 @@ chk_on_stored(void *ctx, struct ipc_msg *m)
 		v.kind = (uint8_t)jc.kind;
 		v.verified = jc.verified;
 		v.out_len = jc.encoded_len;
-		v.size = s.size;
+		v.size = jc.size;
+	}
+	return work_send_verdict(m, &v, rv, &e);
+}
+
+static int
+chk_on_stored_blob(void *ctx, struct ipc_msg *m)
+{
+	struct checker_work *w = ctx;
+	struct msg_CHK_STORED_BLOB s;
+	struct msg_CHK_VERDICT v = {0};
+	struct judge_blob jb;
+	struct digest csum;
+	struct err e;
+	size_t len = 0;
+	int rv;
+
+	if (msg_get_CHK_STORED_BLOB(&m->body, &s) == -1)
+		return err_set(&m->err, ERR_PROTO, "bad message");
+	memcpy(csum.b, s.csum, DIGEST_LEN);
+	rv = work_read_file(w, m->fds[0], &len, &e);
+	if (rv == 0)
+		rv = judge_stored_blob(w->judge, w->file, len, &csum, s.size,
+		    &jb, &e);
+	if (rv == 0) {
+		v.kind = (uint8_t)jb.kind;
+		v.out_len = jb.encoded_len;
 	}
 	return work_send_verdict(m, &v, rv, &e);
 }
@@ -363,5 +426,6 @@ checker_work_free(struct checker_work **wp)
 	arena_fini(&w->out);
 	judge_free(w->judge);
 	free(w->file);
+	free(w->list);
 	free(w);
 }

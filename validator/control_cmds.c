@@ -560,6 +560,7 @@ const struct control_cmd control_cmds[] = {
     {"task-stop", cmd_task_stop},
     {"gc-start", control_gc_start},
     {"gc-status", control_gc_status},
+    {"verify", control_verify},
     {"reload", cmd_reload},
     {NULL, NULL},
 };

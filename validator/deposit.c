@@ -22,6 +22,7 @@
 #include "validator/checker.h"
 #include "validator/peer.h"
 #include "validator/store/chunk_store.h"
+#include "validator/store/damage.h"
 #include "validator/store/deposit_log.h"
 #include "validator/store/layout.h"
 #include "validator/task.h"
@@ -117,6 +118,22 @@ deposit_count(struct deposit *d, struct err *e)
 	return 0;
 }
 
+/* A duplicate may be the damaged file itself. */
+static void
+deposit_heal(struct deposit *d)
+{
+	struct session *s = d->req.s;
+	const char *hex = STR_HEX(d->digest.b, DIGEST_LEN);
+
+	if (d->was_there || d->put.result == CHUNK_PUT_DUPLICATE ||
+	    !damage_heal(s->vs->damage, &d->digest))
+		return;
+	session_log_line(s,
+	    "chunk %s, which was damaged or missing, is stored again", hex);
+	log_info("session", "chunk %s is healed store=%s id=%016" PRIx64, hex,
+	    s->vs->conf->title, s->id);
+}
+
 static void
 deposit_stored(struct store_job *job)
 {
@@ -132,6 +149,7 @@ deposit_stored(struct store_job *job)
 		deposit_fail(d, &d->req.err);
 		return;
 	}
+	deposit_heal(d);
 	if (!session_is_open(s) || deposit_count(d, &e) == -1) {
 		deposit_fail(d, &e);
 		return;

@@ -19,9 +19,11 @@
 #include "common/mem.h"
 #include "common/str.h"
 #include "validator/checker.h"
+#include "validator/jobs/verify.h"
 #include "validator/peer.h"
 #include "validator/reuse.h"
 #include "validator/session_int.h"
+#include "validator/store/damage.h"
 #include "validator/store/layout.h"
 #include "validator/store/poison.h"
 #include "validator/store/session_dir.h"
@@ -41,6 +43,10 @@ struct finish {
 	uint64_t last_left;
 	int manifest_fd;
 	struct checker *checker;
+	struct digest *lost; /* damaged chunks of the store, sorted */
+	size_t nlost;
+	bool is_lost; /* the backup refers to one: hit */
+	struct digest hit;
 	const uint8_t *data;
 	size_t len;
 	atomic_bool stop; /* for the commit */
@@ -81,6 +87,7 @@ finish_free(struct session *s)
 		event_free(f->timer);
 	checker_release(&f->checker);
 	io_close(&f->manifest_fd);
+	free(f->lost);
 	free(f);
 }
 
@@ -157,6 +164,8 @@ finish_done(struct session *s)
 	    s->vs->conf->title, s->snap_text);
 	if (s->peer != NULL && f->asked)
 		PEER_SEND(s->peer, FINISHED, s->id, f->seq, &m, -1);
+	if (s->vs->conf->verify_new)
+		verify_new(s->v->verifier, s->vs, &s->ns, &s->snap, s->auth_id);
 	session_finished(s);
 }
 
@@ -384,13 +393,55 @@ manifest_opened(struct store_job *job)
 
 /* --- (1) --- */
 
+/* A verification may have found a chunk bad after it was checked or taken for
+ * a duplicate: such chunks are compared with the new indexes. */
+static void
+lost_run(struct store_job *job)
+{
+	struct session_req *r = (struct session_req *)job;
+	struct session *s = r->s;
+	struct finish *f = s->finish;
+	int rv = damage_find_reference(s->vs->store, s->dir_fd, f->lost,
+	    f->nlost, &f->hit, &r->err);
+
+	r->rv = rv == -1 ? -1 : 0;
+	f->is_lost = rv == 1;
+}
+
+static void
+lost_done(struct store_job *job)
+{
+	struct finish *f;
+	struct session *s = finish_step_done(job, &f);
+
+	free(f->lost);
+	f->lost = NULL;
+	if (!finish_is_over(s)) {
+		if (f->req.rv == -1)
+			finish_refuse(s, &f->req.err);
+		else if (f->is_lost)
+			reuse_lost(s->reuse, &f->hit);
+		else
+			finish_run(s, &s->strand, manifest_open,
+			    manifest_opened);
+	}
+	session_unhold(s);
+}
+
 void
 finish_joined(struct session *s)
 {
-	event_del(s->finish->timer);
+	struct finish *f = s->finish;
+
+	event_del(f->timer);
 	finish_set_phase(s, FINISH_MANIFEST);
 	validator_kill_point(s->v, "finish-2");
-	finish_run(s, &s->strand, manifest_open, manifest_opened);
+	if (damage_count(s->vs->damage) == 0) {
+		finish_run(s, &s->strand, manifest_open, manifest_opened);
+	} else {
+		f->lost = damage_dup(s->vs->damage, &f->nlost);
+		finish_run(s, &s->strand, lost_run, lost_done);
+	}
 }
 
 static void

@@ -68,14 +68,14 @@ parse(const uint8_t *data, size_t len, struct blob_info *info, struct err *e)
  * announced is never decoded to its end. */
 static int
 check_raw(struct judge *j, const struct blob_info *info,
-    const struct digest *digest, uint32_t size, struct err *e)
+    const struct digest *digest, uint32_t size, size_t *len_out, struct err *e)
 {
 	const uint8_t *raw;
 	struct digest have;
 	struct err why;
-	size_t len;
+	size_t len, cap = size != 0 ? size : CHUNK_RAW_MAX;
 
-	if (blob_decode(j->codec, info, j->raw, size, &raw, &len, &why) < 0) {
+	if (blob_decode(j->codec, info, j->raw, cap, &raw, &len, &why) < 0) {
 		if (why.code == ERR_LIMIT && info->kind == BLOB_PLAIN)
 			return err_set(e, ERR_CORRUPT,
 			    "detected chunk with wrong length (%u != %zu)",
@@ -90,9 +90,10 @@ check_raw(struct judge *j, const struct blob_info *info,
 	if (!digest_equal(&have, digest))
 		return err_set(e, ERR_CORRUPT,
 		    "detected chunk with wrong digest.");
-	if (len != size)
+	if (size != 0 && len != size)
 		return err_set(e, ERR_CORRUPT,
 		    "detected chunk with wrong length (%u != %zu)", size, len);
+	*len_out = len;
 	return 0;
 }
 
@@ -101,16 +102,20 @@ check_chunk(struct judge *j, const struct blob_info *info,
     const struct digest *digest, uint32_t size, struct judge_chunk *out,
     struct err *e)
 {
-	if (size == 0 || size > CHUNK_RAW_MAX)
+	size_t raw_len;
+
+	if (size > CHUNK_RAW_MAX)
 		return err_set(e, ERR_PARAM, "impossible chunk size %u", size);
+	out->size = size;
 	out->kind = info->kind;
 	out->encoded_len = (uint32_t)(info->header_len + info->payload_len);
 	out->verified = false;
 	/* Digest and size of an encrypted chunk are its owner's secret. */
 	if (blob_kind_encrypted(info->kind))
 		return 0;
-	if (check_raw(j, info, digest, size, e) < 0)
+	if (check_raw(j, info, digest, size, &raw_len, e) < 0)
 		return -1;
+	out->size = (uint32_t)raw_len;
 	out->verified = true;
 	return 0;
 }
@@ -122,6 +127,8 @@ judge_chunk(struct judge *j, uint8_t *data, size_t len,
 {
 	struct blob_info info;
 
+	if (size == 0)
+		return err_set(e, ERR_PARAM, "impossible chunk size 0");
 	if (parse(data, len, &info, e) < 0 ||
 	    check_chunk(j, &info, digest, size, out, e) < 0)
 		return -1;
@@ -153,6 +160,30 @@ judge_blob(struct judge *j, const uint8_t *data, size_t len,
 	out->encoded_len = (uint32_t)len;
 	digest_of(j->digest, data, len, &out->csum);
 	return 0;
+}
+
+int
+judge_stored_blob(struct judge *j, const uint8_t *data, size_t len,
+    const struct digest *csum, uint64_t size, struct judge_blob *out,
+    struct err *e)
+{
+	struct blob_info info;
+	const uint8_t *raw;
+	size_t raw_len;
+
+	if (len != size)
+		return err_set(e, ERR_CORRUPT, "wrong size (%llu != %zu)",
+		    (unsigned long long)size, len);
+	if (judge_blob(j, data, len, out, e) < 0)
+		return -1;
+	if (!digest_equal(&out->csum, csum))
+		return err_set(e, ERR_CORRUPT, "wrong checksum");
+	if (blob_kind_encrypted(out->kind))
+		return 0;
+	if (blob_parse(data, len, &info, e) < 0)
+		return -1;
+	return blob_decode(j->codec, &info, j->raw, CHUNK_RAW_MAX, &raw,
+	    &raw_len, e);
 }
 
 static int

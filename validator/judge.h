@@ -17,6 +17,7 @@ struct judge;
 struct judge_chunk {
 	enum blob_kind kind;
 	uint32_t encoded_len;
+	uint32_t size; /* plain; as announced if encrypted */
 	bool verified; /* plain data, and its digest and length are right */
 };
 
@@ -47,14 +48,18 @@ void judge_free(struct judge *j);
 int judge_chunk(struct judge *j, uint8_t *data, size_t len,
     const struct digest *digest, uint32_t size, struct judge_chunk *out,
     struct err *e);
-/* A chunk from the store: like the above, but its CRC is verified and
- * nothing is changed. */
+/* A chunk from the store: like the above, but its CRC is verified, nothing is
+ * changed, and size 0 means any. */
 int judge_stored_chunk(struct judge *j, const uint8_t *data, size_t len,
     const struct digest *digest, uint32_t size, struct judge_chunk *out,
     struct err *e);
-/* An uploaded or stored .blob file: layout and CRC. */
+/* An uploaded .blob file: layout and CRC. */
 int judge_blob(struct judge *j, const uint8_t *data, size_t len,
     struct judge_blob *out, struct err *e);
+/* A stored one, as its manifest says it is; it must decode if it can. */
+int judge_stored_blob(struct judge *j, const uint8_t *data, size_t len,
+    const struct digest *csum, uint64_t size, struct judge_blob *out,
+    struct err *e);
 
 /* An uploaded manifest: it must be for this snapshot; what only the server
  * may say is removed. */

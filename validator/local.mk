@@ -19,11 +19,16 @@ libjob_a_SOURCES = \
 	validator/jobs/gc_mark.c validator/jobs/gc_mark.h \
 	validator/jobs/gc_sweep.c validator/jobs/gc_sweep.h \
 	validator/jobs/job.c validator/jobs/job.h validator/jobs/job_int.h \
-	validator/jobs/job_kinds.def
+	validator/jobs/job_kinds.def \
+	validator/jobs/verify_chunks.c validator/jobs/verify_chunks.h \
+	validator/jobs/verify_job.c \
+	validator/jobs/verify_peer.c validator/jobs/verify_peer.h \
+	validator/jobs/verify_snap.c validator/jobs/verify_snap.h
 
 holdfast_job_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 holdfast_job_SOURCES = validator/jobs/job_main.c
-holdfast_job_LDADD = libjob.a $(STORE_LIBS) $(FORMAT_LIBS) $(COMMON_LIBS)
+holdfast_job_LDADD = libjob.a $(STORE_LIBS) $(FORMAT_LIBS) $(COMMON_LIBS) \
+	$(LMDB_LIBS)
 
 libvalidator_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 libvalidator_a_SOURCES = \
@@ -35,15 +40,19 @@ libvalidator_a_SOURCES = \
 	validator/call_snap.c \
 	validator/call_store.c \
 	validator/call_task.c \
+	validator/call_verify.c \
 	validator/checker.c validator/checker.h validator/checker_int.h \
 	validator/checker_pool.c \
 	validator/control.c validator/control.h validator/control_int.h \
 	validator/control_cmds.c \
 	validator/control_gc.c \
+	validator/control_verify.c \
 	validator/deposit.c \
 	validator/finish.c validator/finish.h \
 	validator/jobs/gc_serve.c \
 	validator/jobs/jobs.c validator/jobs/jobs.h validator/jobs/jobs_int.h \
+	validator/jobs/verify.h validator/jobs/verify_int.h \
+	validator/jobs/verify_serve.c validator/jobs/verify_start.c \
 	validator/manifest_edit.c validator/manifest_edit.h \
 	validator/peer.c validator/peer.h \
 	validator/reuse.c validator/reuse.h \

@@ -21,6 +21,7 @@
 #include "validator/checker.h"
 #include "validator/control.h"
 #include "validator/jobs/jobs.h"
+#include "validator/jobs/verify.h"
 #include "validator/manifest_edit.h"
 #include "validator/peer.h"
 #include "validator/session.h"
@@ -223,6 +224,7 @@ make_modules(struct validator *v)
 	if (v->checkers == NULL)
 		fatal_e("main", &e, "cannot make checkers");
 	v->jobs = jobs_new(v);
+	v->verifier = verifier_new(v);
 	v->edits = manifest_edits_new(v);
 	if ((v->sessions = sessions_new(v, &e)) == NULL ||
 	    sessions_recover(v->sessions, &e) == -1)
@@ -245,6 +247,7 @@ free_modules(struct validator *v)
 	store_pool_free(&v->local_pool);
 	sessions_free(&v->sessions);
 	jobs_free(&v->jobs);
+	verifier_free(&v->verifier);
 	manifest_edits_free(&v->edits);
 	checker_pool_free(&v->checkers);
 	grant_seen_free(v->grants);

@@ -58,7 +58,7 @@ static const char *const state_names[REUSE_STATE_COUNT] = {
 static const unsigned int state_next[REUSE_STATE_COUNT] = {
     [REUSE_NOT_INITIALISED] =
 	1u << REUSE_NOT_NEEDED | 1u << REUSE_RUNNING | 1u << REUSE_JOINED,
-    [REUSE_NOT_NEEDED] = 0,
+    [REUSE_NOT_NEEDED] = 1u << REUSE_RUNNING,
     [REUSE_RUNNING] = 1u << REUSE_JOINED | 1u << REUSE_ABORTED,
     [REUSE_JOINED] = 1u << REUSE_RUNNING | 1u << REUSE_NOT_INITIALISED,
     [REUSE_ABORTED] = 0,
@@ -288,6 +288,22 @@ reuse_damaged(struct reuse *r, const char *name)
 		return;
 	snprintf(what, sizeof(what),
 	    "index \"%.64s\" of the previous snapshot is damaged", name);
+	reuse_mark(r, what);
+	reuse_doom(r, what);
+}
+
+void
+reuse_lost(struct reuse *r, const struct digest *digest)
+{
+	char hex[DIGEST_HEX_LEN + 1], what[WHAT_SIZE];
+
+	if (r->state == REUSE_ABORTED)
+		return;
+	if (r->state != REUSE_RUNNING)
+		reuse_set_state(r, REUSE_RUNNING);
+	digest_to_hex(digest, hex);
+	snprintf(what, sizeof(what),
+	    "chunk %s of this backup was found damaged meanwhile", hex);
 	reuse_mark(r, what);
 	reuse_doom(r, what);
 }

@@ -88,6 +88,10 @@ void reuse_missing(struct reuse *r, uint32_t file, uint64_t pos,
 /* A base index cannot be read since its bytes are wrong: as bad as a missing
  * chunk that is referenced, since who knows which one would be. */
 void reuse_damaged(struct reuse *r, const char *name);
+/* A chunk that the new backup refers to, uploaded or reused, was found bad by a
+ * verification and is gone; known after joined().  Marks and aborts, also
+ * where no check was needed. */
+void reuse_lost(struct reuse *r, const struct digest *digest);
 /* Neither there nor missing: an error of the disk, say.  Aborts, marks
  * nothing. */
 void reuse_failed(struct reuse *r, const struct err *why);

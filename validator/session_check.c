@@ -350,7 +350,7 @@ check_mark(void *ctx, const char *what)
 {
 	struct session *s = ctx;
 	struct backup_snapshot base = {s->snap.group, s->base_time};
-	struct session_req *forget = xcalloc(1, sizeof(*forget));
+	struct session_req *forget;
 	char text[SNAPSHOT_STR_MAX + 1];
 	struct checker_op op = {
 	    .op = MANIFEST_OP_VERIFY,
@@ -359,6 +359,10 @@ check_mark(void *ctx, const char *what)
 	};
 	struct err e;
 
+	if (s->base_time == 0) {
+		reuse_marked(s->reuse, NULL, true);
+		return;
+	}
 	snapshot_to_str(&base, text);
 	log_warn("session", "%s, marking %s/%s as bad id=%016" PRIx64, what,
 	    s->vs->conf->title, text, s->id);
@@ -369,6 +373,7 @@ check_mark(void *ctx, const char *what)
 	session_hold(s);
 	manifest_edit_start(s->v->edits, s->vs, &s->ns, &base, &op,
 	    check_marked, s);
+	forget = xcalloc(1, sizeof(*forget));
 	forget->s = s;
 	session_hold(s);
 	session_req_submit(forget, &s->v->verified_flow, forget_run,

@@ -23,6 +23,7 @@
 #include "common/mem.h"
 #include "common/proc.h"
 #include "common/sandbox.h"
+#include "validator/store/damage.h"
 #include "validator/store/layout.h"
 #include "validator/store/lockdb.h"
 #include "validator/store/threads.h"
@@ -208,9 +209,13 @@ open_store(struct validator *v, struct vstore *vs, int state_fd)
 
 	(void)v;
 	if (store_open(&vs->store, &o, &vs->refused) == 0) {
-		log_info("start", "datastore is open store=%s path=%s",
-		    vs->conf->title, vs->conf->path);
-		return;
+		if (damage_open(&vs->damage, state_fd, vs->conf->title,
+			&vs->refused) == 0) {
+			log_info("start", "datastore is open store=%s path=%s",
+			    vs->conf->title, vs->conf->path);
+			return;
+		}
+		store_close(&vs->store, false);
 	}
 	vs->store = NULL;
 	log_err_e("start", &vs->refused, "datastore is refused store=%s",
@@ -323,6 +328,7 @@ close_stores(struct validator *v)
 			log_err_e("start", &e, "cannot sync store=%s",
 			    vs->conf->title);
 		store_close(&vs->store, clean);
+		damage_close(&vs->damage);
 	}
 	free(v->stores);
 	v->stores = NULL;

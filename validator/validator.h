@@ -17,6 +17,7 @@
  * type; all of it is the loop's.
  */
 struct checker_pool;
+struct damage;
 struct event_base;
 struct jobs;
 struct lockdb;
@@ -27,12 +28,14 @@ struct store;
 struct store_pool;
 struct tasks;
 struct verified;
+struct verifier;
 
 /* A configured datastore, also when it was refused at start. */
 struct vstore {
 	const struct datastore_conf *conf;
 	struct store *store;     /* NULL: see refused */
 	struct store_pool *pool; /* NULL if the store is */
+	struct damage *damage;   /* so too */
 	struct err refused;
 	unsigned int nsessions;
 };
@@ -52,6 +55,7 @@ struct validator {
 	struct checker_pool *checkers;
 	struct tasks *tasks;
 	struct jobs *jobs;
+	struct verifier *verifier;
 	struct manifest_edits *edits;
 	struct sessions *sessions;
 	struct peers *peers;

@@ -60,6 +60,12 @@ static const struct conf_opt datastore_opts[] = {
 	.flags = CONF_F_RELOAD,
 	.doc = "Do not check the chunks of a previous snapshot that this "
 	       "server verified in whole so recently. 0: always check."},
+    {.name = "verify-new",
+	.type = CONF_BOOL,
+	.offset = STORE(verify_new),
+	.def = "no",
+	.flags = CONF_F_RELOAD,
+	.doc = "Verify each snapshot as soon as it is finished."},
     {.name = "min-free",
 	.type = CONF_SIZE,
 	.offset = STORE(min_free),

@@ -29,6 +29,7 @@ struct datastore_conf {
 	char *comment;
 	int on_missing;         /* enum on_missing */
 	uint64_t recent_verify; /* ms; 0: always check */
+	int verify_new;
 	uint64_t min_free;      /* bytes */
 	uint64_t gc_margin;     /* ms */
 	uint64_t stat_threads;

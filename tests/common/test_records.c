@@ -109,7 +109,7 @@ Test(records, that_are_damaged_are_refused)
 	buf[0] = 0;
 	wire_r_init(&all, buf, len);
 	cr_expect_eq(record_next(&all, &kind, &body), -1);
-	buf[0] = RECORD_COUNT + 1;
+	buf[0] = RECORD_KIND_END;
 	wire_r_init(&all, buf, len);
 	cr_expect_eq(record_next(&all, &kind, &body), -1);
 	buf[0] = RECORD_NS;

@@ -45,5 +45,6 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_validator_check.py \
 	tests/process/test_validator_control.py \
 	tests/process/test_validator_restart.py \
+	tests/process/test_verify.py \
 	tests/process/vtools.py \
 	tests/process/vworker.py

@@ -369,19 +369,27 @@ Test(chunk_store, numbers_the_bad_ones)
 	struct digest d = fixture_digest(1);
 	char path[200], bad[220];
 	struct err e = {0};
-	int i, n;
+	int i, n, fd;
 
 	fixture_chunk_path(&d, path);
 	for (i = 0; i < 12; i++) {
 		plant(&d, "not a good chunk", 16);
-		cr_assert_eq(chunk_rename_bad(fx.store, &d, &n, &e), 0);
+		fd = openat(fx.store->root_fd, path, O_RDONLY);
+		cr_assert_eq(chunk_rename_bad(fx.store, &d, fd, &n, &e), 0);
+		close(fd);
 		cr_expect_eq(n, i < 9 ? i : 9);
 		snprintf(bad, sizeof(bad), "%s.%d.bad", path, n);
 		cr_expect(fixture_exists(bad));
 		cr_expect_not(fixture_exists(path));
 	}
-	cr_assert_eq(chunk_rename_bad(fx.store, &d, &n, &e), 0);
-	cr_expect_eq(n, -1);
+	fd = openat(fx.store->root_fd, bad, O_RDONLY);
+	cr_assert_eq(chunk_rename_bad(fx.store, &d, fd, &n, &e), 0);
+	cr_expect_eq(n, -1, "it is not there");
+	plant(&d, "healed meanwhile", 16);
+	cr_assert_eq(chunk_rename_bad(fx.store, &d, fd, &n, &e), 0);
+	cr_expect_eq(n, -1, "it is another file");
+	cr_expect(fixture_exists(path));
+	close(fd);
 }
 
 struct racer {

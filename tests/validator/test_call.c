@@ -53,7 +53,7 @@ static const struct {
 
 static const struct call_row *const tables[] = {call_store_rows,
     call_group_rows, call_snap_rows, call_prune_rows, call_gc_rows,
-    call_task_rows};
+    call_task_rows, call_verify_rows};
 
 static const struct call_row *
 find(enum call_op op)

@@ -93,6 +93,60 @@ Test(judge, computes_the_crc_of_chunks)
 	cr_expect(out.verified);
 }
 
+Test(judge, stored_chunk_of_any_size)
+{
+	uint8_t blob[ROOM];
+	struct judge_chunk out;
+	struct digest d;
+	struct err e;
+	size_t len = make_chunk(blob, ROOM, 'a', 100, true, &d);
+
+	cr_assert_eq(judge_stored_chunk(judge, blob, len, &d, 0, &out, &e), 0);
+	cr_expect_eq(out.size, 100);
+	cr_expect(out.verified);
+	d.b[0] ^= 1;
+	cr_assert_eq(judge_stored_chunk(judge, blob, len, &d, 0, &out, &e), -1);
+	cr_expect_eq(e.code, ERR_CORRUPT);
+	cr_expect_str_eq(e.msg, "detected chunk with wrong digest.");
+	cr_expect_eq(judge_chunk(judge, blob, len, &d, 0, &out, &e), -1);
+	cr_expect_eq(e.code, ERR_PARAM, "an upload says its size");
+}
+
+Test(judge, stored_blobs)
+{
+	uint8_t blob[ROOM];
+	struct judge_blob out;
+	struct blob_info info;
+	struct digest csum;
+	struct err e;
+	size_t len;
+
+	blob_encode(codec, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	    47, true, blob, sizeof(blob), &len, &e);
+	cr_assert_eq(judge_blob(judge, blob, len, &out, &e), 0);
+	csum = out.csum;
+	cr_expect_eq(judge_stored_blob(judge, blob, len, &csum, len, &out, &e),
+	    0);
+	cr_expect_eq(judge_stored_blob(judge, blob, len, &csum, len + 1, &out,
+			 &e),
+	    -1);
+	cr_expect_eq(e.code, ERR_CORRUPT);
+	csum.b[31] ^= 1;
+	cr_expect_eq(judge_stored_blob(judge, blob, len, &csum, len, &out, &e),
+	    -1);
+	cr_expect_str_eq(e.msg, "wrong checksum");
+	/* As uploaded, but nobody can decode it. */
+	cr_assert_eq(blob_parse(blob, len, &info, &e), 0);
+	blob[len - 1] ^= 1;
+	blob[BLOB_HEADER_LEN] ^= 1;
+	blob_set_crc(blob, &info);
+	cr_assert_eq(judge_blob(judge, blob, len, &out, &e), 0);
+	csum = out.csum;
+	cr_expect_eq(judge_stored_blob(judge, blob, len, &csum, len, &out, &e),
+	    -1);
+	cr_expect_eq(e.code, ERR_CORRUPT);
+}
+
 Test(judge, largest_chunk)
 {
 	uint8_t *blob = malloc(BLOB_ENCODED_MAX + 1);

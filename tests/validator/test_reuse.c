@@ -308,6 +308,39 @@ Test(reuse, damaged_index_marks_and_aborts)
 	end(r);
 }
 
+Test(reuse, chunk_lost_after_the_join)
+{
+	struct reuse *r = make(ON_MISSING_ABORT_WHEN_REFERENCED, true);
+	struct digest d = {{7}};
+
+	add(r, 0);
+	cr_assert_eq(reuse_state(r), REUSE_NOT_NEEDED);
+	reuse_join(r);
+	cr_assert_eq(seen.joins, 1);
+	reuse_lost(r, &d);
+	cr_assert_eq(seen.marks, 1);
+	cr_assert_eq(seen.aborts, 0, "not before the mark is made");
+	reuse_marked(r, NULL, false);
+	cr_assert_eq(seen.aborts, 1);
+	cr_assert_eq(seen.why.code, ERR_MISSING);
+	cr_assert_not_null(strstr(seen.why.msg, "found damaged meanwhile"));
+	reuse_lost(r, &d);
+	cr_assert_eq(seen.aborts, 1, "once is enough");
+	end(r);
+}
+
+Test(reuse, chunk_lost_without_a_base)
+{
+	struct reuse *r = make(ON_MISSING_ABORT, false);
+	struct digest d = {{7}};
+
+	reuse_join(r);
+	reuse_lost(r, &d);
+	reuse_marked(r, NULL, true);
+	cr_assert_eq(seen.aborts, 1);
+	end(r);
+}
+
 Test(reuse, longest_reason_is_told_whole)
 {
 	struct reuse *r = make(ON_MISSING_ABORT, false);

@@ -45,4 +45,9 @@ JOB_HANDLER(gc_step);   /* gc_serve.c */
 JOB_HANDLER(gc_remove); /* gc_serve.c */
 JOB_HANDLER(gc_result); /* gc_serve.c */
 
+JOB_HANDLER(checker);     /* verify_serve.c */
+JOB_HANDLER(snap_lock);   /* verify_serve.c */
+JOB_HANDLER(snap_done);   /* verify_serve.c */
+JOB_HANDLER(chunk_doubt); /* verify_serve.c */
+
 #endif

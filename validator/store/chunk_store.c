@@ -361,29 +361,53 @@ chunk_put(struct store *s, struct chunk_put *p, struct err *e)
 
 /* --- damaged ones ------------------------------------------------------- */
 
+static bool
+is_same_file(const struct store *s, const char *path, int fd)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 &&
+	    fstatat(s->chunks_fd, path, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* N, or -1 and errno. */
+static int
+rename_to_bad(const struct store *s, const char *path)
+{
+	char bad[CHUNK_NAME_MAX];
+	int n;
+
+	for (n = 0; n < BAD_NAMES; n++) {
+		snprintf(bad, sizeof(bad), "%s.%d.bad", path, n);
+		if (renameat2(s->chunks_fd, path, s->chunks_fd, bad,
+			n < BAD_NAMES - 1 ? RENAME_NOREPLACE : 0) == 0)
+			return n;
+		if (errno != EEXIST)
+			break;
+	}
+	return -1;
+}
+
 int
-chunk_rename_bad(struct store *s, const struct digest *d, int *n_out,
+chunk_rename_bad(struct store *s, const struct digest *d, int fd, int *n_out,
     struct err *e)
 {
-	char path[DIGEST_CHUNK_PATH_LEN + 1], bad[CHUNK_NAME_MAX];
+	char path[DIGEST_CHUNK_PATH_LEN + 1];
 	pthread_mutex_t *stripe = stripe_of(s, d);
-	int n, rc = -1, sys = 0;
+	int n = -1, sys = ENOENT;
 
 	digest_chunk_path(d, path);
 	pthread_mutex_lock(stripe);
-	for (n = 0; n < BAD_NAMES; n++) {
-		snprintf(bad, sizeof(bad), "%s.%d.bad", path, n);
-		rc = renameat2(s->chunks_fd, path, s->chunks_fd, bad,
-		    n < BAD_NAMES - 1 ? RENAME_NOREPLACE : 0);
+	if (is_same_file(s, path, fd)) {
+		n = rename_to_bad(s, path);
 		sys = errno;
-		if (rc == 0 || sys != EEXIST)
-			break;
 	}
 	pthread_mutex_unlock(stripe);
-	if (rc == -1 && sys != ENOENT)
+	if (n == -1 && sys != ENOENT)
 		return err_chunk(e, sys, "rename damaged", d);
 	if (n_out != NULL)
-		*n_out = rc == 0 ? n : -1;
+		*n_out = n;
 	return 0;
 }
 

@@ -94,8 +94,9 @@ int chunk_remove_old(struct store *s, const char *name, int64_t cutoff,
     enum chunk_remove_result *result_out, uint64_t *size_out, struct err *e);
 
 /* Renames a damaged chunk to <digest>.N.bad (datastore-format 7.3); n_out, if
- * not NULL, gets N.  One that is not there is success with N -1. */
-int chunk_rename_bad(struct store *s, const struct digest *d, int *n_out,
-    struct err *e);
+ * not NULL, gets N.  fd: the file that was judged; if it is not there any
+ * more, or another one (an upload healed it), that is success with N -1. */
+int chunk_rename_bad(struct store *s, const struct digest *d, int fd,
+    int *n_out, struct err *e);
 
 #endif

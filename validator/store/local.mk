@@ -6,6 +6,7 @@ libstore_a_SOURCES = \
 	validator/store/bitmap.c validator/store/bitmap.h \
 	validator/store/chunk_name.c validator/store/chunk_name.h \
 	validator/store/chunk_store.c validator/store/chunk_store.h \
+	validator/store/damage.c validator/store/damage.h \
 	validator/store/deposit_log.c validator/store/deposit_log.h \
 	validator/store/dir_list.c validator/store/dir_list.h \
 	validator/store/group.c validator/store/group.h \

@@ -1,0 +1,500 @@
+/*
+ * The chunks of a verification (verify_chunks.h).  Runs in holdfast-job: the
+ * main thread hands out chunks and learns what became of them, one thread for
+ * each checker opens the files and waits for the checker.  Chunk files are
+ * never read here.
+ */
+#include "config.h"
+
+#include "validator/jobs/verify_chunks.h"
+
+#include <sys/queue.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/err.h"
+#include "common/io.h"
+#include "common/mem.h"
+#include "common/format/blob.h"
+#include "validator/jobs/job.h"
+#include "validator/jobs/verify_peer.h"
+
+#define FIRST_SLOT 1 /* slot 0 is for manifests and blobs */
+#define THREADS_MAX (JOB_CHECKERS_MAX - FIRST_SLOT)
+#define ITEMS_PER_THREAD 4
+#define LATER_MAX 4096 /* references to chunks that are being read */
+#define SLOTS_MIN 4096u
+#define SLOTS_MAX (UINT64_C(1) << 34)
+
+/* --- what is known of each chunk --- */
+
+#define SEEN_PENDING 0x80u
+#define SEEN_ENCRYPTED 0x40u
+#define SEEN_USED 0x20u
+#define SEEN_WHAT 0x0fu
+
+struct seen {
+	uint64_t print; /* keyed, so that nobody can aim at another's chunk */
+	uint32_t size;
+	uint8_t flags;
+};
+
+struct seen_table {
+	struct seen *v;
+	uint64_t mask;
+	uint64_t used;
+	uint64_t key[2];
+};
+
+/* --- work --- */
+
+struct item {
+	TAILQ_ENTRY(item) entry;
+	struct verify_ref ref;
+	bool good;
+	bool encrypted;
+	uint32_t size;
+	uint64_t encoded;
+};
+TAILQ_HEAD(item_list, item);
+
+struct reader {
+	struct verify_chunks *vc;
+	struct verify_peer peer;
+	unsigned int slot;
+	pthread_t thread;
+	bool started;
+	bool broken; /* its checker ended; the main thread gets another */
+};
+
+struct verify_chunks {
+	struct job *job;
+	int chunks_fd;
+	struct seen_table seen;
+	verify_chunk_fn *fn;
+	void *arg;
+	struct verify_ref *later;
+	size_t nlater;
+	uint64_t encoded;
+	uint64_t plain;
+
+	/* Under the lock: */
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	pthread_cond_t done;
+	struct item_list todo;
+	struct item_list finished;
+	bool stop;
+
+	struct item_list idle; /* the rest is the main thread's */
+	struct item *items;
+	size_t nitems;
+	size_t nbusy; /* todo, being read or finished */
+	struct reader readers[THREADS_MAX];
+	unsigned int nreaders;
+};
+
+/* --- the table --- */
+
+/* Multiply and fold with a random key (digest_map.c). */
+static uint64_t
+print_of(const struct seen_table *t, const struct digest *d)
+{
+	uint64_t a, b;
+	unsigned __int128 x;
+
+	memcpy(&a, d->b, sizeof(a));
+	memcpy(&b, d->b + 8, sizeof(b));
+	x = (unsigned __int128)(a ^ t->key[0]) * (b ^ t->key[1]);
+	a = (uint64_t)x ^ (uint64_t)(x >> 64);
+	memcpy(&b, d->b + 16, sizeof(b));
+	x = (unsigned __int128)(a ^ t->key[1]) *
+	    (b ^ t->key[0] ^ 0x9e3779b97f4a7c15u);
+	return (uint64_t)x ^ (uint64_t)(x >> 64);
+}
+
+static struct seen *
+seen_place(const struct seen_table *t, uint64_t print)
+{
+	uint64_t i = print & t->mask;
+
+	while ((t->v[i].flags & SEEN_USED) != 0 && t->v[i].print != print)
+		i = (i + 1) & t->mask;
+	return &t->v[i];
+}
+
+static int
+seen_grow(struct seen_table *t, struct err *e)
+{
+	struct seen_table bigger = *t;
+	uint64_t n = t->v == NULL ? SLOTS_MIN : (t->mask + 1) * 2, i;
+
+	if (n > SLOTS_MAX ||
+	    (bigger.v = calloc((size_t)n, sizeof(*bigger.v))) == NULL)
+		return err_set(e, ERR_NOMEM,
+		    "out of memory for what is known of %llu chunks",
+		    (unsigned long long)t->used);
+	bigger.mask = n - 1;
+	for (i = 0; t->v != NULL && i <= t->mask; i++)
+		if (t->v[i].flags & SEEN_USED)
+			*seen_place(&bigger, t->v[i].print) = t->v[i];
+	free(t->v);
+	*t = bigger;
+	return 0;
+}
+
+/* The chunk's entry, a new one (pending) if there was none: *fresh_out. */
+static struct seen *
+seen_get(struct seen_table *t, const struct digest *d, bool *fresh_out,
+    struct err *e)
+{
+	uint64_t print = print_of(t, d);
+	struct seen *s;
+
+	if ((t->v == NULL || t->used >= (t->mask + 1) / 4 * 3) &&
+	    seen_grow(t, e) == -1)
+		return NULL;
+	s = seen_place(t, print);
+	*fresh_out = (s->flags & SEEN_USED) == 0;
+	if (*fresh_out) {
+		s->print = print;
+		s->flags = SEEN_USED | SEEN_PENDING;
+		t->used++;
+	}
+	return s;
+}
+
+static void
+seen_set(struct seen_table *t, const struct digest *d,
+    const struct verify_chunk *c)
+{
+	struct seen *s = seen_place(t, print_of(t, d));
+
+	s->size = c->size;
+	s->flags = (uint8_t)(SEEN_USED | (unsigned int)c->what |
+	    (c->encrypted ? SEEN_ENCRYPTED : 0));
+}
+
+static struct verify_chunk
+seen_chunk(const struct seen *s)
+{
+	struct verify_chunk c = {
+	    .what = (enum job_chunk)(s->flags & SEEN_WHAT),
+	    .encrypted = (s->flags & SEEN_ENCRYPTED) != 0,
+	    .size = s->size,
+	};
+
+	return c;
+}
+
+/* --- threads --- */
+
+/* Whatever is not plainly good is looked at again by the validator. */
+static void
+read_item(struct reader *r, struct item *it)
+{
+	char path[DIGEST_CHUNK_PATH_LEN + 1];
+	struct msg_CHK_VERDICT v;
+	struct stat st;
+	struct err e;
+	int fd;
+
+	it->good = false;
+	digest_chunk_path(&it->ref.digest, path);
+	fd = openat(r->vc->chunks_fd, path,
+	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd == -1)
+		return;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    verify_peer_chunk(&r->peer, fd, &it->ref.digest, &v, &e) == 0) {
+		it->good = true;
+		it->encrypted = blob_kind_encrypted((enum blob_kind)v.kind);
+		it->size = v.size;
+		it->encoded = (uint64_t)st.st_size;
+	}
+	close(fd);
+}
+
+static void *
+reader_main(void *arg)
+{
+	struct reader *r = arg;
+	struct verify_chunks *vc = r->vc;
+	struct item *it;
+
+	pthread_mutex_lock(&vc->lock);
+	for (;;) {
+		while (!vc->stop && (r->broken || TAILQ_EMPTY(&vc->todo)))
+			pthread_cond_wait(&vc->work, &vc->lock);
+		if (vc->stop)
+			break;
+		it = TAILQ_FIRST(&vc->todo);
+		TAILQ_REMOVE(&vc->todo, it, entry);
+		pthread_mutex_unlock(&vc->lock);
+		read_item(r, it);
+		pthread_mutex_lock(&vc->lock);
+		r->broken = r->peer.ipc == NULL;
+		TAILQ_INSERT_TAIL(&vc->finished, it, entry);
+		pthread_cond_signal(&vc->done);
+	}
+	pthread_mutex_unlock(&vc->lock);
+	return NULL;
+}
+
+static int
+reader_start(struct reader *r, struct err *e)
+{
+	int rc;
+
+	if (verify_peer_open(&r->peer, r->vc->job, r->slot, e) == -1)
+		return -1;
+	rc = pthread_create(&r->thread, NULL, reader_main, r);
+	if (rc != 0)
+		return err_errno(e, rc, "cannot start a thread");
+	r->started = true;
+	return 0;
+}
+
+static unsigned int
+count_processors(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (unsigned int)n;
+}
+
+struct verify_chunks *
+verify_chunks_new(struct job *j, struct err *e)
+{
+	struct verify_chunks *vc = xcalloc(1, sizeof(*vc));
+	unsigned int want = count_processors();
+	size_t i;
+
+	vc->job = j;
+	vc->chunks_fd = job_chunks_fd(j);
+	io_random(vc->seen.key, sizeof(vc->seen.key));
+	pthread_mutex_init(&vc->lock, NULL);
+	pthread_cond_init(&vc->work, NULL);
+	pthread_cond_init(&vc->done, NULL);
+	TAILQ_INIT(&vc->todo);
+	TAILQ_INIT(&vc->finished);
+	TAILQ_INIT(&vc->idle);
+	vc->later = xcalloc(LATER_MAX, sizeof(*vc->later));
+	vc->nitems = (size_t)want * ITEMS_PER_THREAD;
+	vc->items = xcalloc(vc->nitems, sizeof(*vc->items));
+	for (i = 0; i < vc->nitems; i++)
+		TAILQ_INSERT_TAIL(&vc->idle, &vc->items[i], entry);
+	while (vc->nreaders < want) {
+		struct reader *r = &vc->readers[vc->nreaders];
+
+		r->vc = vc;
+		r->slot = FIRST_SLOT + vc->nreaders++;
+		if (reader_start(r, e) == -1) {
+			verify_chunks_free(&vc);
+			return NULL;
+		}
+	}
+	return vc;
+}
+
+void
+verify_chunks_free(struct verify_chunks **vcp)
+{
+	struct verify_chunks *vc = *vcp;
+	unsigned int i;
+
+	*vcp = NULL;
+	if (vc == NULL)
+		return;
+	pthread_mutex_lock(&vc->lock);
+	vc->stop = true;
+	pthread_cond_broadcast(&vc->work);
+	pthread_mutex_unlock(&vc->lock);
+	for (i = 0; i < vc->nreaders; i++) {
+		if (vc->readers[i].started)
+			pthread_join(vc->readers[i].thread, NULL);
+		verify_peer_close(&vc->readers[i].peer);
+	}
+	pthread_cond_destroy(&vc->work);
+	pthread_cond_destroy(&vc->done);
+	pthread_mutex_destroy(&vc->lock);
+	free(vc->seen.v);
+	free(vc->items);
+	free(vc->later);
+	free(vc);
+}
+
+/* --- the main thread --- */
+
+void
+verify_chunks_on(struct verify_chunks *vc, verify_chunk_fn *fn, void *arg)
+{
+	vc->fn = fn;
+	vc->arg = arg;
+}
+
+/* The validator's word. */
+static int
+doubt(struct verify_chunks *vc, const struct digest *d, struct verify_chunk *c,
+    char *text, size_t text_size, struct err *e)
+{
+	struct msg_JOB_CHUNK_DOUBT msg;
+	struct msg_JOB_REPLY reply;
+
+	memcpy(msg.digest, d->b, DIGEST_LEN);
+	if (JOB_CALL(vc->job, CHUNK_DOUBT, &msg, &reply, e) == -1)
+		return -1;
+	if (reply.n0 > JOB_CHUNK_UNKNOWN || reply.n1 > UINT32_MAX)
+		return err_set(e, ERR_PROTO, "wrong answer of the validator");
+	c->what = (enum job_chunk)reply.n0;
+	c->encrypted = c->what == JOB_CHUNK_GOOD &&
+	    reply.n2 < BLOB_KIND_COUNT &&
+	    blob_kind_encrypted((enum blob_kind)reply.n2);
+	c->size = c->what == JOB_CHUNK_GOOD ? (uint32_t)reply.n1 : 0;
+	if (c->what == JOB_CHUNK_DAMAGED)
+		snprintf(text, text_size, "%.300s, renamed to .%llu.bad",
+		    reply.text, (unsigned long long)reply.n1);
+	else
+		snprintf(text, text_size, "%.300s", reply.text);
+	return 0;
+}
+
+static int
+finish_item(struct verify_chunks *vc, struct item *it, struct err *e)
+{
+	struct verify_chunk c = {JOB_CHUNK_GOOD, it->encrypted, it->size};
+	char text[512] = "";
+
+	if (it->encrypted)
+		c.size = 0;
+	if (!it->good &&
+	    doubt(vc, &it->ref.digest, &c, text, sizeof(text), e) == -1)
+		return -1;
+	if (it->good) {
+		vc->encoded += it->encoded;
+		vc->plain += it->encrypted ? it->ref.size : it->size;
+	}
+	seen_set(&vc->seen, &it->ref.digest, &c);
+	return vc->fn(vc->arg, &it->ref, &c, true, text, e);
+}
+
+/* Another checker for each that ended. */
+static int
+mend_readers(struct verify_chunks *vc, struct err *e)
+{
+	unsigned int i;
+	struct reader *r;
+	bool broken;
+
+	for (i = 0; i < vc->nreaders; i++) {
+		r = &vc->readers[i];
+		pthread_mutex_lock(&vc->lock);
+		broken = r->broken;
+		pthread_mutex_unlock(&vc->lock);
+		if (!broken)
+			continue;
+		if (verify_peer_open(&r->peer, vc->job, r->slot, e) == -1)
+			return -1;
+		pthread_mutex_lock(&vc->lock);
+		r->broken = false;
+		pthread_cond_broadcast(&vc->work);
+		pthread_mutex_unlock(&vc->lock);
+	}
+	return 0;
+}
+
+/* Waits for a chunk and tells of it; its item is idle again. */
+static int
+wait_one(struct verify_chunks *vc, struct err *e)
+{
+	struct item *it;
+	int rv;
+
+	if (job_check_stop(vc->job, e) == -1)
+		return -1;
+	pthread_mutex_lock(&vc->lock);
+	while ((it = TAILQ_FIRST(&vc->finished)) == NULL)
+		pthread_cond_wait(&vc->done, &vc->lock);
+	TAILQ_REMOVE(&vc->finished, it, entry);
+	pthread_mutex_unlock(&vc->lock);
+	vc->nbusy--;
+	rv = finish_item(vc, it, e);
+	TAILQ_INSERT_TAIL(&vc->idle, it, entry);
+	if (rv == 0 && !it->good)
+		rv = mend_readers(vc, e);
+	return rv;
+}
+
+int
+verify_chunks_drain(struct verify_chunks *vc, struct err *e)
+{
+	const struct verify_ref *ref;
+	struct verify_chunk c;
+	size_t i;
+
+	while (vc->nbusy > 0)
+		if (wait_one(vc, e) == -1)
+			return -1;
+	for (i = 0; i < vc->nlater; i++) {
+		ref = &vc->later[i];
+		c = seen_chunk(
+		    seen_place(&vc->seen, print_of(&vc->seen, &ref->digest)));
+		if (vc->fn(vc->arg, ref, &c, false, "", e) == -1)
+			return -1;
+	}
+	vc->nlater = 0;
+	return 0;
+}
+
+static int
+submit(struct verify_chunks *vc, const struct verify_ref *ref, struct err *e)
+{
+	struct item *it;
+
+	while ((it = TAILQ_FIRST(&vc->idle)) == NULL)
+		if (wait_one(vc, e) == -1)
+			return -1;
+	TAILQ_REMOVE(&vc->idle, it, entry);
+	it->ref = *ref;
+	vc->nbusy++;
+	pthread_mutex_lock(&vc->lock);
+	TAILQ_INSERT_TAIL(&vc->todo, it, entry);
+	pthread_cond_signal(&vc->work);
+	pthread_mutex_unlock(&vc->lock);
+	return 0;
+}
+
+int
+verify_chunks_add(struct verify_chunks *vc, const struct verify_ref *ref,
+    struct err *e)
+{
+	struct verify_chunk c;
+	struct seen *s;
+	bool fresh;
+
+	if ((s = seen_get(&vc->seen, &ref->digest, &fresh, e)) == NULL)
+		return -1;
+	if (fresh)
+		return submit(vc, ref, e);
+	if ((s->flags & SEEN_PENDING) == 0) {
+		c = seen_chunk(s);
+		return vc->fn(vc->arg, ref, &c, false, "", e);
+	}
+	vc->later[vc->nlater++] = *ref;
+	return vc->nlater < LATER_MAX ? 0 : verify_chunks_drain(vc, e);
+}
+
+void
+verify_chunks_stats(const struct verify_chunks *vc, uint64_t *encoded_out,
+    uint64_t *plain_out)
+{
+	*encoded_out = vc->encoded;
+	*plain_out = vc->plain;
+}

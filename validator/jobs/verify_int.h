@@ -1,0 +1,54 @@
+#ifndef VALIDATOR_JOBS_VERIFY_INT_H
+#define VALIDATOR_JOBS_VERIFY_INT_H
+
+/* For verify_start.c and verify_serve.c. */
+
+#include "common/err.h"
+#include "common/grant.h"
+#include "common/msg.h"
+#include "common/format/digest.h"
+#include "common/format/manifest.h"
+#include "validator/jobs/verify.h"
+#include "validator/store/threads.h"
+
+struct checker;
+struct running_job;
+
+/* The state of a running verification. */
+struct verify_job {
+	struct store_job job; /* first: a store job is its verification */
+	struct validator *v;
+	struct vstore *vs;
+	struct store_flow io;
+	int64_t started;
+
+	bool limited; /* by these rights, and the group that is owned */
+	struct grant grant;
+	bool is_owner;
+	struct backup_ns owned_ns;
+	struct backup_group owned;
+
+	struct checker *lent[JOB_CHECKERS_MAX];
+	struct checker *checker; /* our own, for chunks in doubt */
+
+	bool locked; /* this snapshot */
+	struct backup_ns ns;
+	struct backup_snapshot snap;
+
+	/* The one request in work, whose answer goes to r. */
+	struct running_job *r; /* NULL: none */
+	uint64_t seq;
+	struct digest digest;
+	enum verify_state state;
+	int fd;
+	int bad_number;
+	int rv;
+	struct err err;
+};
+
+/* Takes the rights of the request. */
+struct verify_job *verify_job_new(struct validator *v,
+    const struct verify_request *q);
+void verify_job_free(void *arg);
+
+#endif

@@ -1,0 +1,203 @@
+/*
+ * A job's side of a lent checker (verify_peer.h).  Runs in holdfast-job.  A
+ * checker works on hostile bytes and may have been taken over by them: what it
+ * says is bounds-checked, and counts for what it was asked only.
+ */
+#include "config.h"
+
+#include "validator/jobs/verify_peer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "common/format/blob.h"
+#include "common/format/manifest.h"
+#include "common/mem.h"
+#include "validator/jobs/job.h"
+
+#define ANSWER_MS 60000
+
+#define PEER_TO_CHK(handler) NULL
+#define PEER_TO_VAL(handler) NULL
+#define IPC_ROW_VC(dir, NAME, handler, states, fds) \
+	IPC_ROW(dir, NAME, PEER_##dir(handler), states, fds)
+static const struct ipc_row rows[] = {
+#include "common/msg_rows.h"
+};
+static const struct ipc_proto proto = {
+    .name = "checker",
+    .rows = rows,
+    .nrows = sizeof(rows) / sizeof(rows[0]),
+    .version = IPC_VERSION,
+    .version_min = IPC_VERSION,
+};
+
+/* Asks for a checker; its socket and arena are the caller's. */
+static int
+borrow(struct job *j, unsigned int slot, int fds_out[2], struct err *e)
+{
+	struct msg_JOB_CHECKER msg = {.slot = (uint8_t)slot};
+	uint8_t buf[MSG_MAX_JOB_CHECKER];
+	struct msg_JOB_REPLY reply;
+	struct wire_w w;
+	struct ipc_msg m;
+
+	wire_w_init(&w, buf, sizeof(buf));
+	msg_put_JOB_CHECKER(&w, &msg);
+	if (job_send(j, MSG_ID_JOB_CHECKER, buf, wire_w_len(&w), NULL, e) ==
+		-1 ||
+	    job_recv(j, &m, e) == -1)
+		return -1;
+	if (m.type == MSG_ID_JOB_CHECKER_READY) {
+		fds_out[0] = m.fds[0];
+		fds_out[1] = m.fds[1];
+		return 0;
+	}
+	if (m.type == MSG_ID_JOB_REPLY &&
+	    msg_get_JOB_REPLY(&m.body, &reply) == 0 &&
+	    job_reply_check(&reply, e) == -1)
+		return -1;
+	return err_set(e, ERR_PROTO, "wrong answer of the validator");
+}
+
+int
+verify_peer_open(struct verify_peer *p, struct job *j, unsigned int slot,
+    struct err *e)
+{
+	struct ipc_cfg cfg = {
+	    .proto = &proto,
+	    .role = IPC_D_TO_VAL,
+	    .state = IPC_S_READY,
+	    .ctx = p,
+	};
+	int fds[2];
+
+	verify_peer_close(p);
+	if (borrow(j, slot, fds, e) == -1)
+		return err_wrap(e, "cannot get a checker");
+	p->ipc = ipc_new(fds[0], &cfg, e);
+	if (arena_map(&p->arena, fds[1], ARENA_BLOCKS_MAX, 0, e) == -1 ||
+	    p->ipc == NULL) {
+		verify_peer_close(p);
+		return -1;
+	}
+	arena_fd_close(&p->arena);
+	return 0;
+}
+
+void
+verify_peer_close(struct verify_peer *p)
+{
+	ipc_free(&p->ipc);
+	if (p->arena.base != NULL)
+		arena_fini(&p->arena);
+	p->arena = (struct arena){.fd = -1};
+	free(p->list);
+	p->list = NULL;
+}
+
+/* Whatever goes wrong between the two says nothing of what was asked. */
+static int
+ask(struct verify_peer *p, uint16_t type, const void *body,
+    const struct wire_w *w, int fd, uint16_t want, struct ipc_msg *m,
+    struct err *e)
+{
+	ssize_t len = wire_w_len(w);
+	struct err why;
+
+	if (p->ipc == NULL)
+		return err_set(e, ERR_UNAVAILABLE, "the checker ended");
+	if (len >= 0 &&
+	    ipc_call(p->ipc, type, 0, ++p->seq, body, (size_t)len, &fd, 1,
+		ANSWER_MS, m, &why) == 0 &&
+	    m->type == want)
+		return 0;
+	ipc_free(&p->ipc);
+	return err_set(e, ERR_UNAVAILABLE,
+	    "checking the data ended unexpectedly");
+}
+
+static int
+verdict(struct verify_peer *p, uint16_t type, const void *body,
+    const struct wire_w *w, int fd, struct msg_CHK_VERDICT *out, struct err *e)
+{
+	struct ipc_msg m;
+
+	if (ask(p, type, body, w, fd, MSG_ID_CHK_VERDICT, &m, e) == -1)
+		return -1;
+	if (msg_get_CHK_VERDICT(&m.body, out) == -1 ||
+	    out->kind >= BLOB_KIND_COUNT || out->out_len > BLOB_ENCODED_MAX ||
+	    out->size > CHUNK_RAW_MAX) {
+		ipc_free(&p->ipc);
+		return err_set(e, ERR_UNAVAILABLE, "checking the data failed");
+	}
+	if (out->code != ERR_OK)
+		return err_set(e, err_code_from_wire(out->code), "%s",
+		    out->text);
+	return 0;
+}
+
+int
+verify_peer_chunk(struct verify_peer *p, int fd, const struct digest *digest,
+    struct msg_CHK_VERDICT *out, struct err *e)
+{
+	struct msg_CHK_STORED msg = {.size = 0};
+	uint8_t buf[MSG_MAX_CHK_STORED];
+	struct wire_w w;
+
+	memcpy(msg.digest, digest->b, DIGEST_LEN);
+	wire_w_init(&w, buf, sizeof(buf));
+	msg_put_CHK_STORED(&w, &msg);
+	return verdict(p, MSG_ID_CHK_STORED, buf, &w, fd, out, e);
+}
+
+int
+verify_peer_blob(struct verify_peer *p, int fd, uint64_t size,
+    const struct digest *csum, struct msg_CHK_VERDICT *out, struct err *e)
+{
+	struct msg_CHK_STORED_BLOB msg = {.size = size};
+	uint8_t buf[MSG_MAX_CHK_STORED_BLOB];
+	struct wire_w w;
+
+	memcpy(msg.csum, csum->b, DIGEST_LEN);
+	wire_w_init(&w, buf, sizeof(buf));
+	msg_put_CHK_STORED_BLOB(&w, &msg);
+	return verdict(p, MSG_ID_CHK_STORED_BLOB, buf, &w, fd, out, e);
+}
+
+int
+verify_peer_manifest(struct verify_peer *p, int fd, enum manifest_op op,
+    struct msg_CHK_MANIFESTED *out, const uint8_t **data_out, struct err *e)
+{
+	struct msg_CHK_FILE msg = {.op = (uint8_t)op, .out_block = 0};
+	const uint8_t *data;
+	uint8_t buf[256];
+	struct wire_w w;
+	struct ipc_msg m;
+
+	*data_out = NULL;
+	msg.text = (const uint8_t *)"";
+	wire_w_init(&w, buf, sizeof(buf));
+	msg_put_CHK_FILE(&w, &msg);
+	if (ask(p, MSG_ID_CHK_FILE, buf, &w, fd, MSG_ID_CHK_MANIFESTED, &m,
+		e) == -1)
+		return -1;
+	if (msg_get_CHK_MANIFESTED(&m.body, out) == -1 ||
+	    out->verify_state > VERIFY_STATE_FAILED)
+		goto broken;
+	if (out->code != ERR_OK)
+		return err_set(e, err_code_from_wire(out->code), "%s",
+		    out->text);
+	if (out->out_len == 0)
+		return 0;
+	if ((data = arena_at(&p->arena, 0, out->out_len)) == NULL)
+		goto broken;
+	/* The checker may still change it. */
+	free(p->list);
+	*data_out = p->list = xmemdup(data, out->out_len);
+	return 0;
+broken:
+	ipc_free(&p->ipc);
+	return err_set(e, ERR_UNAVAILABLE, "checking the manifest failed");
+}
