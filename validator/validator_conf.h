@@ -30,8 +30,8 @@ struct datastore_conf {
 	int on_missing;         /* enum on_missing */
 	uint64_t recent_verify; /* ms; 0: always check */
 	int verify_new;
-	uint64_t min_free;      /* bytes */
-	uint64_t gc_margin;     /* ms */
+	uint64_t min_free;  /* bytes */
+	uint64_t gc_margin; /* ms */
 	uint64_t stat_threads;
 	uint64_t io_threads;
 	uint64_t max_sessions;
