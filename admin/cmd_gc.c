@@ -19,6 +19,12 @@ static const struct table_col start_cols[] = {
 static const struct table_col status_cols[] = {
     {"store", "datastore", TABLE_STR},
     {"running", "running", TABLE_BOOL},
+    {NULL, NULL, TABLE_STR},
+};
+
+static const struct table_col running_cols[] = {
+    {"store", "datastore", TABLE_STR},
+    {"running", "running", TABLE_BOOL},
     {"upid", "task", TABLE_STR},
     {"started", "since", TABLE_TIME},
     {"step", "step", TABLE_STR},
@@ -104,7 +110,8 @@ admin_gc_status(void *values, int nargs, char **args, struct err *e)
 		return -1;
 	parse_last(reply);
 	table_print_object(stdout, (enum output_format)o->output_format,
-	    status_cols, reply);
+	    json_get(reply, "upid") != NULL ? running_cols : status_cols,
+	    reply);
 	last = json_get(reply, "last");
 	if (last != NULL && json_type(last) == JSON_OBJECT &&
 	    o->output_format == OUTPUT_TEXT)

@@ -10,6 +10,7 @@ include tests/server/local.mk
 include tests/auth/local.mk
 include tests/validator/local.mk
 include tests/store/local.mk
+include tests/jobs/local.mk
 include tests/client/local.mk
 include tests/admin/local.mk
 include tests/etc/local.mk

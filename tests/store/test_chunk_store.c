@@ -432,3 +432,122 @@ Test(chunk_store, ends_with_the_verified_one_whoever_comes_last)
 	free(b);
 	free(enc);
 }
+
+/* --- garbage --- */
+
+static enum chunk_remove_result
+remove_old(const char *name, uint64_t *size_out)
+{
+	enum chunk_remove_result r = CHUNK_REMOVE_NONE;
+	struct err e = {0};
+
+	cr_assert_eq(chunk_remove_old(fx.store, name, 1000, &r, size_out, &e),
+	    0, "%s", e.msg);
+	return r;
+}
+
+static void
+make_with_times(const struct digest *d, const char *tail, time_t used,
+    time_t written, char name[100])
+{
+	const struct timespec times[2] = {{.tv_sec = used},
+	    {.tv_sec = written}};
+	char path[200];
+
+	fixture_chunk_path(d, path);
+	strcat(path, tail);
+	fixture_write(path, "0123456789", 10);
+	cr_assert_eq(utimensat(fx.store->root_fd, path, times, 0), 0);
+	snprintf(name, 100, "%s", strrchr(path, '/') + 1);
+}
+
+Test(chunk_store, old_files_are_removed)
+{
+	static const char *const tails[] = {"", ".0.bad", ".9.bad",
+	    ".tmp_aB3dE6"};
+	struct digest d = fixture_digest(1);
+	char name[100], path[200];
+	uint64_t size;
+	size_t i;
+
+	for (i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
+		make_with_times(&d, tails[i], 999, 999, name);
+		cr_expect_eq(remove_old(name, &size), CHUNK_REMOVE_DONE);
+		cr_expect_eq(size, 10);
+		snprintf(path, sizeof(path), ".chunks/%.4s/%s", name, name);
+		cr_expect_not(fixture_exists(path));
+		cr_expect_eq(remove_old(name, &size), CHUNK_REMOVE_NONE);
+	}
+}
+
+Test(chunk_store, young_files_stay)
+{
+	struct digest d = fixture_digest(1);
+	char name[100];
+	uint64_t size;
+
+	make_with_times(&d, "", 1000, 5, name);
+	cr_expect_eq(remove_old(name, &size), CHUNK_REMOVE_YOUNG);
+	cr_expect_eq(size, 10);
+	make_with_times(&d, "", 5, 1000, name);
+	cr_expect_eq(remove_old(name, &size), CHUNK_REMOVE_YOUNG);
+}
+
+/* What gave it a new time comes before. */
+Test(chunk_store, duplicate_upload_keeps_an_old_chunk)
+{
+	const struct timespec old[2] = {{.tv_sec = 5}, {.tv_sec = 5}};
+	struct digest d = fixture_digest(1);
+	char path[200];
+	uint64_t size;
+	uint8_t *blob;
+	size_t len;
+
+	blob = fixture_plain("text", &len);
+	must_put(&d, blob, len, true, CHUNK_PUT_NEW);
+	fixture_chunk_path(&d, path);
+	cr_assert_eq(utimensat(fx.store->root_fd, path, old, 0), 0);
+	must_put(&d, blob, len, true, CHUNK_PUT_DUPLICATE);
+	cr_expect_eq(remove_old(strrchr(path, '/') + 1, &size),
+	    CHUNK_REMOVE_YOUNG);
+	must_hold(&d, blob, len);
+	free(blob);
+}
+
+Test(chunk_store, nothing_else_is_removed)
+{
+	static const char *const names[] = {"", ".", "..", "0000", ".lock",
+	    "../.lock",
+	    "0000/0000000000000000000000000000000000000000000000000000000000",
+	    "000000000000000000000000000000000000000000000000000000000000000/",
+	    "0000000000000000000000000000000000000000000000000000000000000000/"
+	    "x",
+	    "000000000000000000000000000000000000000000000000000000000000000A",
+	    "0000000000000000000000000000000000000000000000000000000000000000."
+	    "tmp_../..x"};
+	enum chunk_remove_result r;
+	struct err e;
+	uint64_t size;
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		cr_expect_eq(chunk_remove_old(fx.store, names[i], INT64_MAX, &r,
+				 &size, &e),
+		    -1, "%s", names[i]);
+		cr_expect_eq(e.code, ERR_INVALID);
+	}
+	cr_expect(fixture_exists(".lock"));
+}
+
+Test(chunk_store, folder_with_a_chunks_name_is_not_removed)
+{
+	struct digest d = fixture_digest(1);
+	char path[200];
+	uint64_t size;
+
+	fixture_chunk_path(&d, path);
+	cr_assert_eq(mkdirat(fx.store->root_fd, path, 0700), 0);
+	cr_expect_eq(remove_old(strrchr(path, '/') + 1, &size),
+	    CHUNK_REMOVE_NONE);
+	cr_expect(fixture_exists(path));
+}
