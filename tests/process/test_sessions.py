@@ -6,10 +6,11 @@ import hashlib
 import pytest
 
 import pbs
-from pbs import CHUNK, PbsError, blob, sha256
+from pbs import CHUNK, MIB, PbsError, blob, sha256
 
 RAW = bytes(range(250)) * 12
 BLOB = blob(RAW)
+ZSTD = blob(RAW, compress=True)
 UNKNOWN = '44' * 32
 EMPTY = hashlib.sha256().hexdigest()
 
@@ -38,6 +39,16 @@ def refused(session, method, path, text, carrier='query', doc=None,
     assert (answer.status, answer.text.strip()) == (400, text)
 
 
+def at_least(name, least, got):
+    return (f"parameter verification failed - '{name}': value must have a "
+            f'minimum value of {least} (got {got})')
+
+
+def at_most(name, most, got):
+    return (f"parameter verification failed - '{name}': value must have a "
+            f'maximum value of {most} (got {got})')
+
+
 CHUNKS = {
     'digest': ({'digest': '22' * 32}, BLOB,
                'detected chunk with wrong digest.'),
@@ -53,6 +64,23 @@ CHUNKS = {
     'fewer-bytes': ({'encoded-size': 3013}, BLOB,
                     'uploaded chunk has unexpected size.'),
     'writer': ({'wid': 99}, BLOB, "dynamic writer '99' not registered"),
+    'no-head': ({}, BLOB[:11], at_least('encoded-size', 13, 11)),
+    'empty': ({}, b'', at_least('encoded-size', 13, 0)),
+    'cut': ({}, BLOB[:2000], 'detected chunk with wrong digest.'),
+    'zstd-cut': ({}, ZSTD[:-5], 'Src size is incorrect'),
+    'zstd-garbage': ({}, pbs.ZSTD_MAGIC + bytes(4) + b'garbage' * 50,
+                     'Unknown frame descriptor'),
+    'zstd-and-more': ({}, ZSTD + b'x', 'Unknown frame descriptor'),
+    'zstd-twice': ({}, ZSTD + ZSTD[12:],
+                   'detected chunk with wrong length (3000 != more)'),
+    'zstd-bomb': ({'size': 16 * MIB}, blob(bytes(100 * MIB), compress=True),
+                  f'detected chunk with wrong length ({16 * MIB} != more)'),
+    'size-0': ({'size': 0}, BLOB, at_least('size', 1, 0)),
+    'over-limit': ({'size': 16 * MIB + 1}, BLOB,
+                   at_most('size', 16 * MIB, 16 * MIB + 1)),
+    'encoded-over-limit': (
+        {'encoded-size': 16 * MIB + 45}, BLOB,
+        at_most('encoded-size', 16 * MIB + 44, 16 * MIB + 45)),
 }
 
 
@@ -114,6 +142,120 @@ def test_close(writers, count, size, csum, text):
     s.close_index('dynamic', wid, 1, len(RAW), good)
     with pytest.raises(PbsError, match='not registered'):
         s.close_index('dynamic', wid, 1, len(RAW), good)
+
+
+MANIFESTS = {
+    'no-json': (blob(b'nope'), 'manifest: not acceptable as JSON'),
+    'no-object': (blob(b'[]'), 'manifest: not an object'),
+    'lacks-all': (blob(b'{}'),
+                  'manifest: "backup-type" is missing (a string)'),
+    'nul': (blob(b'{"backup-type":"host"\0}'),
+            'manifest: not acceptable as JSON'),
+    'deep': (blob(b'[' * 100000), 'manifest: not valid JSON: nesting too deep'),
+    'encrypted': (pbs.encrypted_blob(bytes(100)),
+                  'cannot decode an encrypted blob without its key'),
+    'bomb': (blob(b' ' * (64 * MIB), compress=True), None),
+    'crc': (blob(b'{}', crc=5), 'Data blob has wrong CRC checksum.'),
+    'cut': (ZSTD[:-1], 'Data blob has wrong CRC checksum.'),
+}
+
+
+@pytest.mark.parametrize('name', MANIFESTS)
+def test_manifest(writers, name):
+    s, (body, text) = writers.session, MANIFESTS[name]
+    doc = {'file-name': 'index.json.blob', 'encoded-size': len(body)}
+    if text is None:
+        assert s.request('POST', 'blob', query=doc, body=body).status == 400
+    else:
+        refused(s, 'POST', 'blob', text, doc=doc, body=body)
+
+
+def test_manifest_of_something_else(instance, snapshot):
+    """Another group, another time, a name that is none."""
+    new = snapshot()
+    with instance.backup(new) as s:
+        pieces = [RAW]
+        csum, entries = s.upload_dynamic('a.didx', pieces)
+        for other in (('vm', *new[1:]), (new[0], 'other', new[2]),
+                      (*new[:2], new[2] + 1)):
+            with pytest.raises(PbsError, match='is for another snapshot'):
+                s.blob('index.json.blob', pbs.Manifest(other).blob())
+        evil = pbs.Manifest(new)
+        evil.add('../evil.didx', entries[-1][0], csum)
+        with pytest.raises(PbsError, match='invalid archive name'):
+            s.blob('index.json.blob', evil.blob())
+        with pytest.raises(PbsError, match='unable to update manifest blob'):
+            s.finish()
+        good = pbs.Manifest(new)
+        good.add('a.didx', entries[-1][0], csum)
+        s.blob('index.json.blob', good.blob())
+        s.finish()
+    with instance.reader(new) as r:
+        assert r.dynamic('a.didx') == RAW
+
+
+TRICKS = ['../x', '../../x', 'a/../x', 'a/x', '/etc/x', '.', '..', '', '/',
+          '.x', '-x', '..x', 'a b', 'a\nx', 'a\tx', 'a\\x', 'a%2fx', 'a\0x',
+          '\xfc', 'x' * 300]
+
+
+def visible(inst):
+    """What there is in the instance's folder beside what sessions need."""
+    return sorted(str(p) for p in inst.dir.rglob('*')
+                  if not {'.holdfast', '.chunks', 'log', 'run'} & {*p.parts})
+
+
+@pytest.mark.parametrize('method, path, field, ext, doc', [
+    ('POST', 'dynamic_index', 'archive-name', '.didx', {}),
+    ('POST', 'fixed_index', 'archive-name', '.fidx', {'size': 5}),
+    ('POST', 'blob', 'file-name', '.blob', {'encoded-size': len(BLOB)}),
+    ('GET', 'previous', 'archive-name', '.fidx', {}),
+])
+def test_path_tricks_in_a_session(instance, snapshot, method, path, field,
+                                  ext, doc):
+    with instance.backup(snapshot()) as s:
+        before = visible(instance)
+        for trick in TRICKS:
+            for name in (trick, trick + ext):
+                answer = s.request(method, path, {field: name, **doc},
+                                   body=BLOB if path == 'blob' else b'')
+                assert answer.status == 400, name
+                assert 'verification failed' in answer.text or \
+                    'cannot decode' in answer.text, (name, answer.text)
+        assert s.previous_time() is None
+        assert visible(instance) == before
+
+
+def test_path_tricks_in_a_reader(instance, snapshot):
+    new = snapshot()
+    with instance.backup(new) as s:
+        s.backup_dynamic('a.didx', [RAW])
+    with instance.reader(new) as r:
+        for trick in TRICKS + ['index.json.blob/../owner', '../owner']:
+            for name in (trick, trick + '.blob'):
+                answer = r.request('GET', 'download', {'file-name': name})
+                assert answer.status == 400, name
+        assert r.dynamic('a.didx') == RAW
+
+
+@pytest.mark.parametrize('field', ['backup-id', 'backup-type', 'ns', 'store'])
+@pytest.mark.parametrize('kind', ['backup', 'reader'])
+def test_path_tricks_in_an_upgrade(instance, kind, field):
+    before = visible(instance)
+    protocol = pbs.BACKUP_PROTOCOL if kind == 'backup' \
+        else pbs.READER_PROTOCOL
+    conn = instance.login()
+    for trick in TRICKS:
+        if (field, trick) == ('ns', ''):
+            continue  # the root namespace
+        r = conn.upgrade(kind, protocol, {
+            'store': instance.store_name, 'backup-type': 'host',
+            'backup-id': 'x', 'backup-time': 1700000000, field: trick})
+        # 'a/x' is a good namespace, which is not there.
+        assert r.status in (400, 404) if (field, trick) == ('ns', 'a/x') \
+            else r.status == 400, (trick, r.text)
+    conn.close()
+    assert visible(instance) == before
 
 
 @pytest.mark.parametrize('name, body, change, text', [
