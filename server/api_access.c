@@ -11,9 +11,7 @@
 #include <string.h>
 
 #include "common/err.h"
-#include "common/format/digest.h"
 #include "common/json.h"
-#include "common/str.h"
 #include "server/aclient.h"
 #include "server/api.h"
 #include "server/api_int.h"
@@ -41,24 +39,6 @@ api_version(struct request *req)
 	json_set_str(data, "version", API_VERSION);
 	json_set_str(data, "release", API_RELEASE);
 	json_set_str(data, "repoid", API_REPOID);
-	request_reply_json(req, data);
-}
-
-/* Two names for one server have the same certificate. */
-void
-api_identity(struct request *req)
-{
-	struct api *api = req->app;
-	struct json *data = json_new_object();
-	struct digest_ctx *ctx = digest_ctx_new();
-	struct digest digest;
-	const char *chain;
-	size_t len;
-
-	chain = aclient_chain(api->auth, &len);
-	digest_of(ctx, chain, len, &digest);
-	digest_ctx_free(ctx);
-	json_set_str(data, "pbs-instance-id", STR_HEX(digest.b, 16));
 	request_reply_json(req, data);
 }
 
@@ -165,6 +145,14 @@ void
 api_domains(struct request *req)
 {
 	struct msg_ACCESS_CALL m = {.op = ACCESS_DOMAINS};
+
+	access_call(req, &m);
+}
+
+void
+api_identity(struct request *req)
+{
+	struct msg_ACCESS_CALL m = {.op = ACCESS_INSTANCE};
 
 	access_call(req, &m);
 }

@@ -136,6 +136,15 @@ access_domains(struct access_call *c, struct err *e)
 }
 
 static int
+access_instance(struct access_call *c, struct err *e)
+{
+	(void)e;
+	c->result = json_new_object();
+	json_set_str(c->result, "pbs-instance-id", c->peer->auth->instance_id);
+	return 0;
+}
+
+static int
 access_roles(struct access_call *c, struct err *e)
 {
 	(void)e;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/auth/instance_id.h"
 #include "server/server_conf.h"
 
 struct accounts;
@@ -39,6 +40,7 @@ struct auth {
 	struct accounts *accounts;
 	struct secrets *secrets;
 	struct tls_identity *identity; /* for new connections */
+	char instance_id[INSTANCE_ID_LEN + 1];
 	struct hasher_pool *hashers;
 	struct guess_delay *guesses;
 	uid_t worker_uid; /* whose connections are workers */

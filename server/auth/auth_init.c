@@ -34,6 +34,7 @@
 #include "server/auth/auth.h"
 #include "server/auth/guess_delay.h"
 #include "server/auth/hasher.h"
+#include "server/auth/instance_id.h"
 #include "server/auth/secrets.h"
 #include "server/auth/tls_identity.h"
 
@@ -224,6 +225,7 @@ auth_init_state(struct auth *a, struct err *e)
 	    NULL);
 	tzset();
 	if (secrets_load_ticket(a->secrets, dir, e) == 0 &&
+	    instance_id_load(dir, a->instance_id, e) == 0 &&
 	    accounts_open(&a->accounts, db, e) == 0 &&
 	    (a->identity = identity_load(&a->conf, a, e)) != NULL) {
 		a->guesses = guess_delay_new();

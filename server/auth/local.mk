@@ -21,6 +21,7 @@ libauth_a_SOURCES = \
 	server/auth/control_users.c \
 	server/auth/guess_delay.c server/auth/guess_delay.h \
 	server/auth/hasher.c server/auth/hasher.h \
+	server/auth/instance_id.c server/auth/instance_id.h \
 	server/auth/login.c \
 	server/auth/password_rules.c \
 	server/auth/reply.c \

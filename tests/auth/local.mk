@@ -8,6 +8,7 @@ check_PROGRAMS += \
 	tests/auth/test_password_hash \
 	tests/auth/test_ticket \
 	tests/auth/test_tls_identity \
+	tests/auth/test_instance_id \
 	tests/auth/test_token_secret \
 	tests/auth/test_transfer
 
@@ -33,6 +34,9 @@ tests_auth_test_ticket_LDADD = $(AUTH_TEST_LIBS)
 tests_auth_test_tls_identity_SOURCES = tests/auth/test_tls_identity.c tests/auth/scratch.h
 tests_auth_test_tls_identity_CPPFLAGS = $(TEST_CPPFLAGS) $(CRYPTO_CFLAGS)
 tests_auth_test_tls_identity_LDADD = $(AUTH_TEST_LIBS)
+tests_auth_test_instance_id_SOURCES = tests/auth/test_instance_id.c
+tests_auth_test_instance_id_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_auth_test_instance_id_LDADD = $(AUTH_TEST_LIBS)
 tests_auth_test_token_secret_SOURCES = tests/auth/test_token_secret.c
 tests_auth_test_token_secret_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_auth_test_token_secret_LDADD = $(AUTH_TEST_LIBS)

@@ -34,6 +34,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_mounts.py \
 	tests/process/test_params.py \
 	tests/process/test_permissions.py \
+	tests/process/test_pve.py \
 	tests/process/test_quickstart.py \
 	tests/process/test_replay.py \
 	tests/process/test_resume.py \
