@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/audit.h"
 #include "common/io.h"
 #include "common/ipc.h"
 #include "common/log.h"
@@ -29,9 +30,10 @@
 
 static const struct {
 	unsigned int op;
+	const char *name;
 	struct call_rights rights;
 } call_rights_table[] = {
-#define CALL_OP(NAME, id, free, owner) {(id), {(free), (owner)}},
+#define CALL_OP(NAME, id, free, owner) {(id), #NAME, {(free), (owner)}},
 #include "common/call_ops.def"
 #undef CALL_OP
 };
@@ -146,9 +148,44 @@ call_reply(struct call *c)
 	}
 }
 
+static const char *
+call_name(unsigned int op)
+{
+	size_t i, n = sizeof(call_rights_table) / sizeof(call_rights_table[0]);
+
+	for (i = 0; i < n; i++)
+		if (call_rights_table[i].op == op)
+			return call_rights_table[i].name;
+	return "unknown";
+}
+
+/* What changes something, and what somebody may not do. */
+static void
+call_audit(const struct call *c)
+{
+	char target[SNAPSHOT_STR_MAX + 1] = "";
+	char value[24];
+
+	if (c->row == NULL ||
+	    (!(c->row->flags & CALL_F_WRITES) &&
+		(c->rv == 0 || c->err.code != ERR_PERM)))
+		return;
+	if (c->row->flags & CALL_F_SNAP)
+		snapshot_to_str(&c->snap, target);
+	else if (c->row->flags & CALL_F_GROUP)
+		group_to_str(&c->snap.group, target);
+	snprintf(value, sizeof(value), "%" PRIu64, c->m.n0);
+	audit_add(c->v->audit, "call", "call", call_name(c->m.op), "outcome",
+	    c->rv == 0 ? "ok" : "refused", "reason",
+	    c->rv == 0 ? NULL : c->err.msg, "auth-id", c->grant.auth_id,
+	    "store", c->m.store, "ns", c->ns.name, "target", target, "name",
+	    c->m.name, "value", value, NULL);
+}
+
 void
 call_end(struct call *c)
 {
+	call_audit(c);
 	/* Locks first: the client may come back at once. */
 	call_unlock(c);
 	c->holder = 0;

@@ -9,11 +9,13 @@
 #include "validator/control.h"
 #include "validator/control_int.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "common/audit.h"
 #include "common/io.h"
 #include "common/ipc.h"
 #include "common/json.h"
@@ -135,6 +137,27 @@ request_start(struct control_peer *p, uint64_t seq,
 	control_fail(r, &e);
 }
 
+/* All but those that only look. */
+static void
+request_audit(const struct control_peer *p, const struct msg_CTL_REQUEST *m)
+{
+	static const char *const looks[] = {"list", "status", "log"};
+	const char *verb = strrchr(m->command, '-');
+	char uid[24];
+	size_t i;
+
+	verb = verb == NULL ? m->command : verb + 1;
+	for (i = 0; i < sizeof(looks) / sizeof(looks[0]); i++)
+		if (strcmp(verb, looks[i]) == 0)
+			return;
+	snprintf(uid, sizeof(uid), "uid=%u",
+	    (unsigned int)ipc_peer_uid(p->ipc));
+	/* Strings, the last one ended: the first argument says on what. */
+	audit_add(p->control->v->audit, "command", "command", m->command, "by",
+	    uid, "argument", m->args_len > 0 ? (const char *)m->args : NULL,
+	    NULL);
+}
+
 static int
 srv_on_ctl_request(void *ctx, struct ipc_msg *m)
 {
@@ -145,6 +168,7 @@ srv_on_ctl_request(void *ctx, struct ipc_msg *m)
 		return err_set(&m->err, ERR_PROTO, "malformed request");
 	log_info("control", "command %s uid=%u", STR_VIS(msg.command),
 	    (unsigned int)ipc_peer_uid(m->ipc));
+	request_audit(ctx, &msg);
 	request_start(ctx, m->seq, &msg);
 	return 0;
 }

@@ -192,6 +192,8 @@ deposit_judged(void *arg, const struct checker_verdict *v)
 		return;
 	}
 	if (v->err.code != ERR_OK || !session_is_open(s)) {
+		if (v->err.code != ERR_OK)
+			session_audit(s, "verdict", &v->err);
 		deposit_fail(d, &v->err);
 		return;
 	}

@@ -160,6 +160,7 @@ finish_done(struct session *s)
 		log_err_e("finish", &e, "cannot free the locks id=%016" PRIx64,
 		    s->id);
 	validator_kill_point(s->v, "finish-8");
+	session_audit(s, "session-finish", NULL);
 	log_info("session", "finished id=%016" PRIx64 " snapshot=%s/%s", s->id,
 	    s->vs->conf->title, s->snap_text);
 	if (s->peer != NULL && f->asked)

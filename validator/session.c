@@ -15,6 +15,7 @@
 
 #include <event2/event.h>
 
+#include "common/audit.h"
 #include "common/io.h"
 #include "common/ipc.h"
 #include "common/log.h"
@@ -361,6 +362,19 @@ session_wind_down(struct session *s)
 }
 
 void
+session_audit(const struct session *s, const char *event, const struct err *why)
+{
+	char id[24];
+
+	snprintf(id, sizeof(id), "%016" PRIx64, s->id);
+	audit_add(s->v->audit, event, "outcome", why == NULL ? "ok" : "refused",
+	    "reason", why == NULL ? NULL : why->msg, "kind",
+	    s->kind == SESSION_KIND_READER ? "reader" : "backup", "session", id,
+	    "auth-id", s->auth_id, "peer", s->peer_text, "store",
+	    s->vs->conf->title, "ns", s->ns.name, "target", s->snap_text, NULL);
+}
+
+void
 session_abort(struct session *s, const struct err *why)
 {
 	struct msg_ABORTED m = {.code = (uint16_t)why->code};
@@ -371,6 +385,7 @@ session_abort(struct session *s, const struct err *why)
 		return;
 	log_info("session", "aborted: %s id=%016" PRIx64 " snapshot=%s",
 	    why->msg, s->id, s->snap_text);
+	session_audit(s, "session-abort", why);
 	s->why = *why;
 	session_set_state(s, SESSION_ABORTED);
 	if (session_drop_record(s, why->code, why->msg, &e) == -1)

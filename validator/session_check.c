@@ -367,6 +367,8 @@ check_mark(void *ctx, const char *what)
 	log_warn("session", "%s, marking %s/%s as bad id=%016" PRIx64, what,
 	    s->vs->conf->title, text, s->id);
 	session_log_line(s, "%s: marking \"%s\" as bad", what, text);
+	err_set(&e, ERR_MISSING, "%s, \"%s\" is bad", what, text);
+	session_audit(s, "verdict", &e);
 	s->check_missing = true;
 	if (session_save(s, &e) == -1)
 		log_err_e("session", &e, "cannot save id=%016" PRIx64, s->id);

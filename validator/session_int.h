@@ -188,6 +188,9 @@ bool session_refuses(struct session *s, uint64_t seq);
 /* True if an answer has still a meaning: the session is open. */
 bool session_is_open(const struct session *s);
 
+/* A line in the audit log; why NULL: nothing failed. */
+void session_audit(const struct session *s, const char *event,
+    const struct err *why);
 /* Ends with a reason: tells the worker, frees the locks, cleans up. */
 void session_abort(struct session *s, const struct err *why);
 /* Ends without: the worker is gone. */

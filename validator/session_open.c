@@ -68,6 +68,7 @@ open_fail(struct opening *o, const struct err *why)
 
 	log_info("session", "refused: %s snapshot=%s user=%s", why->msg,
 	    s->snap_text, STR_VIS(s->auth_id));
+	session_audit(s, "session-open", why);
 	if (peer != NULL) {
 		peer_send_fail(peer, 0, o->req.seq, why);
 		peer_detach(peer);
@@ -219,6 +220,7 @@ reader_done(struct store_job *job)
 		log_err_e("session", &e, "cannot save id=%016" PRIx64, s->id);
 	memcpy(m.resume_key, o->resume_key, sizeof(m.resume_key));
 	snprintf(m.upid, sizeof(m.upid), "%s", task_upid(s->task));
+	session_audit(s, "session-open", NULL);
 	PEER_SEND(s->peer, SESSION_READY, s->id, o->req.seq, &m, -1);
 	open_free(o);
 }
@@ -305,6 +307,7 @@ folder_done(struct store_job *job)
 	snprintf(m.upid, sizeof(m.upid), "%s", task_upid(s->task));
 	m.arena_blocks = s->arena.nblocks;
 	m.credit_slots = SESSION_CREDIT_SLOTS;
+	session_audit(s, "session-open", NULL);
 	PEER_SEND(s->peer, BACKUP_READY, s->id, o->req.seq, &m, s->arena.fd);
 	open_free(o);
 	validator_kill_point(s->v, "session-open");

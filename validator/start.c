@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/audit.h"
 #include "common/io.h"
 #include "common/ipc.h"
 #include "common/log.h"
@@ -246,12 +247,16 @@ start_state(struct validator *v, struct err *e)
 {
 	char *locks = xasprintf("%s/validator/locks", v->conf.run_dir);
 	char *verified = xasprintf("%s/validator/verified", v->conf.state_dir);
+	char *state = xasprintf("%s/validator", v->conf.state_dir);
 	bool rebooted = false;
 	int fd, rv;
 
 	rv = lockdb_open(&v->locks, locks, 0, &rebooted, e);
 	if (rv == 0)
 		rv = verified_open(&v->verified, verified, e);
+	if (rv == 0)
+		rv = audit_open(&v->audit, state, e);
+	free(state);
 	free(locks);
 	free(verified);
 	if (rv == -1)
@@ -339,6 +344,7 @@ void
 start_undo(struct validator *v)
 {
 	close_stores(v);
+	audit_close(&v->audit);
 	if (v->tasks != NULL)
 		tasks_close(&v->tasks);
 	if (v->verified != NULL)

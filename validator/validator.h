@@ -16,6 +16,7 @@
  * peer, passed by pointer.  Each member belongs to the module named by its
  * type; all of it is the loop's.
  */
+struct audit;
 struct checker_pool;
 struct damage;
 struct event_base;
@@ -54,6 +55,7 @@ struct validator {
 	struct store_pool *local_pool;   /* for the folders STATE and LOG */
 	struct checker_pool *checkers;
 	struct tasks *tasks;
+	struct audit *audit;
 	struct jobs *jobs;
 	struct verifier *verifier;
 	struct manifest_edits *edits;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/audit.h"
 #include "common/format/auth_id.h"
 #include "common/ipc.h"
 #include "common/json.h"
@@ -211,6 +212,9 @@ password_hashed(void *arg, int match, const char *hash, const struct err *why)
 	else if (password_store(p->auth, p->job_user, hash, &e) == 0) {
 		log_info(SUB, "password changed user=%s by=%s",
 		    STR_VIS(p->job_user), STR_VIS(p->job_peer));
+		audit_add(p->auth->audit, "account", "command", "user-passwd",
+		    "outcome", "ok", "userid", p->job_user, "by", p->job_peer,
+		    NULL);
 		null = json_new_null();
 		if (reply_json(p->ipc, MSG_ID_ACCESS_REPLY, p->job_seq, null,
 			&e) == -1)

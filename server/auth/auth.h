@@ -11,6 +11,7 @@
 #include "server/server_conf.h"
 
 struct accounts;
+struct audit;
 struct control_peer;
 struct err;
 struct event_base;
@@ -38,6 +39,7 @@ struct auth {
 	const char *conf_path;
 	struct server_conf conf;
 	struct accounts *accounts;
+	struct audit *audit;
 	struct secrets *secrets;
 	struct tls_identity *identity; /* for new connections */
 	char instance_id[INSTANCE_ID_LEN + 1];

@@ -22,6 +22,7 @@
 
 #include <openssl/crypto.h>
 
+#include "common/audit.h"
 #include "common/err.h"
 #include "common/grant.h"
 #include "common/io.h"
@@ -226,6 +227,7 @@ auth_init_state(struct auth *a, struct err *e)
 	tzset();
 	if (secrets_load_ticket(a->secrets, dir, e) == 0 &&
 	    instance_id_load(dir, a->instance_id, e) == 0 &&
+	    audit_open(&a->audit, dir, e) == 0 &&
 	    accounts_open(&a->accounts, db, e) == 0 &&
 	    (a->identity = identity_load(&a->conf, a, e)) != NULL) {
 		a->guesses = guess_delay_new();
@@ -315,6 +317,7 @@ auth_fini(struct auth *a)
 	guess_delay_free(&a->guesses);
 	tls_identity_unref(&a->identity);
 	accounts_close(&a->accounts);
+	audit_close(&a->audit);
 	secrets_free(&a->secrets);
 	server_conf_free(&a->conf);
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/audit.h"
 #include "common/err.h"
 #include "common/ipc.h"
 #include "common/json.h"
@@ -173,6 +174,50 @@ command_find(const char *name)
 	return NULL;
 }
 
+/* All but those that only look. */
+static int
+command_changes(const struct control_row *row)
+{
+	static const char *const verbs[] = {"create", "update", "passwd",
+	    "remove", "revoke", "export", "import"};
+	const char *verb = strrchr(row->name, '-');
+	size_t i;
+
+	verb = verb == NULL ? row->name : verb + 1;
+	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(verbs[i], verb) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+void
+control_audit(const struct control_peer *p, const char *command,
+    const char *userid, const struct err *why)
+{
+	audit_add(p->auth->audit, "account", "command", command, "outcome",
+	    why == NULL ? "ok" : "refused", "reason",
+	    why == NULL ? NULL : why->msg, "userid", userid, "by", p->who,
+	    NULL);
+}
+
+/* Of the arguments only those that are no secret. */
+static void
+command_audit(const struct control_call *c, const struct control_row *row,
+    const struct err *why)
+{
+	audit_add(c->auth->audit, "account", "command", row->name, "outcome",
+	    why == NULL ? "ok" : "refused", "reason",
+	    why == NULL ? NULL : why->msg, "userid",
+	    control_arg(c->args, "userid"), "tokenid",
+	    control_arg(c->args, "tokenid"), "enable",
+	    control_arg(c->args, "enable"), "expire",
+	    control_arg(c->args, "expire"), "auth-id",
+	    control_arg(c->args, "auth-id"), "path",
+	    control_arg(c->args, "path"), "role", control_arg(c->args, "role"),
+	    "by", c->peer->who, NULL);
+}
+
 static int
 command_run(struct control_peer *p, const struct msg_CTL_REQUEST *req,
     uint64_t seq, struct json *reply, struct err *e)
@@ -180,6 +225,7 @@ command_run(struct control_peer *p, const struct msg_CTL_REQUEST *req,
 	const struct control_row *row = command_find(req->command);
 	struct control_args args;
 	struct control_call c = {p, p->auth, &args, reply};
+	int rv;
 
 	if (row == NULL)
 		return err_set(e, ERR_INVALID, "unknown command '%s'",
@@ -189,7 +235,11 @@ command_run(struct control_peer *p, const struct msg_CTL_REQUEST *req,
 	    control_args_check(&args, row->required, row->optional, e) == -1)
 		return -1;
 	p->job_seq = seq;
-	return row->run(&c, e);
+	rv = row->run(&c, e);
+	/* A password is still being hashed: told when it is stored. */
+	if (p->job == NULL && command_changes(row))
+		command_audit(&c, row, rv == -1 ? e : NULL);
+	return rv;
 }
 
 static int

@@ -74,6 +74,9 @@ int control_arg_bool(const struct control_args *args, const char *key, int *out,
 int control_arg_i64(const struct control_args *args, const char *key,
     int64_t *out, struct err *e);
 
+/* Tells the audit log of a command that waited; why NULL: done. */
+void control_audit(const struct control_peer *p, const char *command,
+    const char *userid, const struct err *why);
 /* Answers a request that waited. */
 void control_done(struct control_peer *p, uint64_t seq,
     const struct json *reply);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/audit.h"
 #include "common/err.h"
 #include "common/format/auth_id.h"
 #include "common/json.h"
@@ -151,6 +152,9 @@ control_hashed(void *arg, int match, const char *hash, const struct err *why)
 		log_info(SUB, "%s user=%s by %s",
 		    p->job_new != NULL ? "user created" : "password changed",
 		    STR_VIS(p->job_user), p->who);
+		control_audit(p,
+		    p->job_new != NULL ? "user-create" : "user-passwd",
+		    p->job_user, NULL);
 		control_done(p, p->job_seq, reply);
 	}
 	json_free(&reply);

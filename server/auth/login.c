@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "common/audit.h"
 #include "common/format/auth_id.h"
 #include "common/io.h"
 #include "common/ipc.h"
@@ -74,6 +75,14 @@ send_logged_in(struct worker_peer *p, uint64_t seq, const char *userid)
 }
 
 static void
+login_passed(struct worker_peer *p, const char *user, const char *peer,
+    const char *by)
+{
+	audit_add(p->auth->audit, "login", "outcome", "ok", "auth-id", user,
+	    "peer", peer, "by", by, NULL);
+}
+
+static void
 login_hashed(void *arg, int match, const char *hash, const struct err *why)
 {
 	struct worker_peer *p = arg;
@@ -91,6 +100,7 @@ login_hashed(void *arg, int match, const char *hash, const struct err *why)
 		    TEXT_LOGIN, "user is disabled or expired");
 	} else {
 		guess_delay_passed(p->auth->guesses, p->job_user, p->job_peer);
+		login_passed(p, p->job_user, p->job_peer, "password");
 		send_logged_in(p, p->job_seq, p->job_user);
 	}
 }
@@ -160,6 +170,7 @@ auth_on_login(void *ctx, struct ipc_msg *m)
 		rv = worker_fail(p, m->seq, ERR_UNAVAILABLE,
 		    "one login at a time");
 	} else if (login_by_ticket(p, &req)) {
+		login_passed(p, req.user, req.peer, "ticket");
 		rv = send_logged_in(p, m->seq, req.user);
 	} else {
 		p->job_seq = m->seq;

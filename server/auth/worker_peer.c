@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/audit.h"
 #include "common/format/auth_id.h"
 #include "common/format/names.h"
 #include "common/grant.h"
@@ -216,6 +217,8 @@ worker_fail_auth(struct worker_peer *p, uint64_t seq, const char *user,
 	snprintf(fail.text, sizeof(fail.text), "%s", text);
 	log_warn(SUB, "authentication failed: %s user=%s peer=%s", reason,
 	    STR_VIS(user), STR_VIS(peer));
+	audit_add(p->auth->audit, "login", "outcome", "refused", "auth-id",
+	    user, "peer", peer, "reason", reason, NULL);
 	return worker_send_fail(p, seq, &fail);
 }
 
@@ -332,6 +335,22 @@ grant_make(struct worker_peer *p, const struct msg_GRANT_GET *req,
 	return rv;
 }
 
+static void
+grant_audit(const struct worker_peer *p, const struct msg_GRANT_GET *req,
+    const struct err *why)
+{
+	static const char *const purposes[] = {
+	    [GRANT_PURPOSE_BACKUP] = "backup",
+	    [GRANT_PURPOSE_READER] = "reader",
+	    [GRANT_PURPOSE_CALL] = "call",
+	};
+
+	audit_add(p->auth->audit, "grant", "outcome",
+	    why == NULL ? "ok" : "refused", "reason",
+	    why == NULL ? NULL : why->msg, "auth-id", p->auth_id, "purpose",
+	    purposes[req->purpose], "store", req->store, "ns", req->ns, NULL);
+}
+
 static int
 auth_on_grant_get(void *ctx, struct ipc_msg *m)
 {
@@ -353,7 +372,9 @@ auth_on_grant_get(void *ctx, struct ipc_msg *m)
 		    "provided.");
 	grant = xmalloc(IPC_GRANT_MAX);
 	buf = xmalloc(MSG_MAX_GRANT);
-	if (grant_make(p, &req, grant, &len, &e) == -1) {
+	rv = grant_make(p, &req, grant, &len, &e);
+	grant_audit(p, &req, rv == -1 ? &e : NULL);
+	if (rv == -1) {
 		rv = worker_fail(p, m->seq, e.code, "%s", e.msg);
 	} else {
 		reply.grant = grant;

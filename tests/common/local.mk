@@ -88,6 +88,10 @@ tests_common_test_prompt_SOURCES = tests/common/test_prompt.c
 tests_common_test_prompt_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_common_test_prompt_LDADD = $(COMMON_TEST_LIBS)
 
+check_PROGRAMS += tests/common/test_audit
+tests_common_test_audit_SOURCES = tests/common/test_audit.c
+tests_common_test_audit_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_audit_LDADD = $(COMMON_TEST_LIBS)
 check_PROGRAMS += tests/common/test_sandbox
 tests_common_test_sandbox_SOURCES = tests/common/test_sandbox.c
 tests_common_test_sandbox_CPPFLAGS = $(TEST_CPPFLAGS)

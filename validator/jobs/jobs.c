@@ -17,6 +17,7 @@
 
 #include <event2/event.h>
 
+#include "common/audit.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -139,6 +140,10 @@ job_remove(struct running_job *r)
 	log_info("job", "ended: %s kind=%s store=%s upid=%s",
 	    why == NULL ? "ok" : STR_VIS(why->msg), r->row->name,
 	    r->vs->conf->title, r->upid);
+	audit_add(running_job_validator(r)->audit, "job", "outcome",
+	    why == NULL ? "ok" : "refused", "reason",
+	    why == NULL ? NULL : why->msg, "kind", r->row->name, "store",
+	    r->vs->conf->title, "upid", r->upid, NULL);
 	task_end(&r->task, why);
 	if (r->done != NULL)
 		r->done(r->arg, why);
