@@ -12,7 +12,7 @@
 #include "common/json.h"
 
 static const struct table_col start_cols[] = {
-    {"upid", "task", TABLE_STR},
+    {"upid", "task", TABLE_UPID},
     {NULL, NULL, TABLE_STR},
 };
 
@@ -25,7 +25,7 @@ static const struct table_col status_cols[] = {
 static const struct table_col running_cols[] = {
     {"store", "datastore", TABLE_STR},
     {"running", "running", TABLE_BOOL},
-    {"upid", "task", TABLE_STR},
+    {"upid", "task", TABLE_UPID},
     {"started", "since", TABLE_TIME},
     {"step", "step", TABLE_STR},
     {"done", "done", TABLE_INT},
@@ -36,7 +36,7 @@ static const struct table_col running_cols[] = {
 
 /* What the last one left in the datastore. */
 static const struct table_col last_cols[] = {
-    {"upid", "last task", TABLE_STR},
+    {"upid", "last task", TABLE_UPID},
     {"index-file-count", "index files", TABLE_INT},
     {"index-data-bytes", "original data", TABLE_SIZE},
     {"disk-bytes", "on disk", TABLE_SIZE},

@@ -44,7 +44,7 @@ static const struct table_col lock_cols[] = {
 };
 
 static const struct table_col task_cols[] = {
-    {"upid", "task", TABLE_STR},
+    {"upid", "task", TABLE_UPID},
     {"endtime", "ended", TABLE_TIME},
     {"status", "status", TABLE_STR},
     {NULL, NULL, TABLE_STR},

@@ -59,6 +59,22 @@ put_text(struct sbuf *b, const char *s)
 	sbuf_add_str(b, str_vis(vis, sizeof(vis), s));
 }
 
+/* Escaped but for its backslashes. */
+static void
+put_upid(struct sbuf *b, const char *s)
+{
+	char vis[CELL_MAX];
+	size_t len;
+
+	for (;; s += len + 1) {
+		len = strcspn(s, "\\");
+		sbuf_add_str(b, str_vis_mem(vis, sizeof(vis), s, len));
+		if (s[len] == '\0')
+			break;
+		sbuf_add_char(b, '\\');
+	}
+}
+
 static void
 put_list(struct sbuf *b, const struct json *list)
 {
@@ -106,7 +122,10 @@ cell(const struct table_col *col, const struct json *row)
 	sbuf_init(&b, CELL_MAX);
 	switch (v != NULL ? json_type(v) : JSON_NULL) {
 	case JSON_STRING:
-		put_text(&b, json_str(v));
+		if (col->kind == TABLE_UPID)
+			put_upid(&b, json_str(v));
+		else
+			put_text(&b, json_str(v));
 		break;
 	case JSON_BOOL:
 		(void)json_bool(v, &flag);

@@ -27,6 +27,7 @@ enum table_kind {
 	TABLE_SIZE, /* bytes as 1.50 GiB */
 	TABLE_TIME, /* Unix seconds as local time */
 	TABLE_BOOL, /* yes, no */
+	TABLE_UPID, /* as it is, to be copied; its own escapes have a '\\' */
 	TABLE_LIST, /* array of strings, joined by a blank */
 };
 

@@ -84,7 +84,9 @@ int
 auth_id_parse(struct auth_id *out, const char *s, struct err *e)
 {
 	if (split(out, s) < 0)
-		return err_set(e, ERR_PARAM, "invalid user or token id");
+		return err_set(e, ERR_PARAM,
+		    "invalid user or token id: it is NAME@pbs or NAME@pbs!TOKEN, "
+		    "with 3 characters or more in TOKEN");
 	return 0;
 }
 
@@ -92,7 +94,7 @@ int
 user_id_parse(struct auth_id *out, const char *s, struct err *e)
 {
 	if (split(out, s) < 0 || auth_id_is_token(out))
-		return err_set(e, ERR_PARAM, "invalid user id");
+		return err_set(e, ERR_PARAM, "invalid user id: it is NAME@pbs");
 	return 0;
 }
 

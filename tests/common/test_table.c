@@ -67,6 +67,30 @@ Test(table, text_from_outside_is_escaped)
 	free(text);
 }
 
+/* What was printed can be given to another command. */
+Test(table, upid_can_be_copied)
+{
+	static const struct table_col task_cols[] = {
+	    {"upid", "task", TABLE_UPID},
+	    {"status", "status", TABLE_STR},
+	    {NULL, NULL, TABLE_STR},
+	};
+	struct json *rows = json_new_array(), *row = json_new_object();
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	json_set_str(row, "upid", "UPID:a:s\\x3ag\033:");
+	json_set_str(row, "status", "\\");
+	json_append(rows, row);
+	table_print(f, OUTPUT_TEXT, task_cols, rows);
+	fclose(f);
+	json_free(&rows);
+	cr_assert_not_null(strstr(text, "UPID:a:s\\x3ag\\x1b:  \\x5c"), "%s",
+	    text);
+	free(text);
+}
+
 Test(table, values_of_another_type_do_not_hurt)
 {
 	char *text = print(OUTPUT_TEXT,

@@ -38,6 +38,9 @@ def test_status_and_lists(val):
     assert ('', 'exclusive') in mine
     upids = [t['upid'] for t in ctl(val, 'task', 'list')]
     assert w.upid in upids and r.upid in upids
+    printed = val.admin('task', 'list')
+    assert w.upid in printed, 'can be copied'
+    assert f'"{base[0]}/{base[1]}/' in val.admin('task', 'log', r.upid)
     stores, = ctl(val, 'datastore', 'list')
     assert stores['name'] == 'store'
     w.close()
