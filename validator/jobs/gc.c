@@ -41,6 +41,7 @@ struct gc_run {
 	unsigned int on_their_way;
 	unsigned int percent; /* said last */
 	uint64_t phase_ms;    /* began then */
+	uint64_t took_ms[2];  /* both phases */
 	struct msg_JOB_GC_RESULT result;
 	uint64_t removed_temp;
 };
@@ -75,7 +76,7 @@ bytes_str(char dst[32], uint64_t n)
 }
 #define BYTES(n) bytes_str((char[32]){0}, (n))
 
-/* ", about 12 s left", once that can be told. */
+/* ", about 12 s left", once that can be told and is worth telling. */
 static const char *
 left_str(const struct gc_run *g, char dst[48], uint64_t done, uint64_t total)
 {
@@ -83,7 +84,7 @@ left_str(const struct gc_run *g, char dst[48], uint64_t done, uint64_t total)
 	uint64_t left = done > 0 ? ms * (total - done) / done / 1000 : 0;
 
 	dst[0] = '\0';
-	if (left > 0)
+	if (left > 2)
 		snprintf(dst, 48, ", about %" PRIu64 " s left", left);
 	return dst;
 }
@@ -367,6 +368,8 @@ report_usage(struct gc_run *g)
 	if (r->disk_chunks > 0)
 		job_log(g->j, "Average chunk size: %s",
 		    BYTES(r->disk_bytes / r->disk_chunks));
+	job_log(g->j, "marking took %.3f s, sweeping %.3f s",
+	    (double)g->took_ms[0] / 1000, (double)g->took_ms[1] / 1000);
 	if (g->estimated)
 		job_log(g->j,
 		    "The usage on disk is an estimate: sizes were taken from "
@@ -378,12 +381,17 @@ static int
 collect(struct gc_run *g)
 {
 	struct msg_JOB_REPLY reply;
+	uint64_t start = io_monotonic_ms();
 
 	job_log(g->j, "starting garbage collection on store %s%s",
 	    job_store(g->j),
 	    g->dry_run ? " (dry run, nothing is removed)" : "");
-	if (phase1(g) == -1 || phase2(g) == -1)
+	if (phase1(g) == -1)
 		return -1;
+	g->took_ms[0] = io_monotonic_ms() - start;
+	if (phase2(g) == -1)
+		return -1;
+	g->took_ms[1] = io_monotonic_ms() - start - g->took_ms[0];
 	report_garbage(g);
 	report_usage(g);
 	if (g->dry_run)
