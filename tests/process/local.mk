@@ -28,6 +28,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_finish.py \
 	tests/process/test_gc.py \
 	tests/process/test_h2_abuse.py \
+	tests/process/test_h2_frames.py \
 	tests/process/test_h2_restart.py \
 	tests/process/test_h2_session.py \
 	tests/process/test_listings.py \

@@ -74,6 +74,67 @@ def continuations():
         yield frame(CONTINUATION, 0, 1, b'')
 
 
+def crumbs():
+    """Cookies are joined: as many as a head may have, again and again."""
+    cookie = b'\x0f\x11\x01c'  # cookie: c, by the static table
+    for i in range(2000):
+        yield headers(2 * i + 1, GET + cookie * 1500)
+
+
+def nameless_fields():
+    """Each costs memory, none has a length (CVE-2019-9516)."""
+    for i in range(5000):
+        yield headers(2 * i + 1, GET + literal(b'', b'') * 300)
+
+
+def server_resets(broken):
+    """Requests that the server must reset (CVE-2025-8671): their work would
+    go on, and another could begin."""
+    def frames():
+        for i in range(5000):
+            yield from broken(2 * i + 1)
+    return frames
+
+
+def no_increment(stream):
+    return open_post(stream), frame(WINDOW, 0, stream, u32(0))
+
+
+def too_much_window(stream):
+    return open_post(stream), frame(WINDOW, 0, stream, u32(2**31 - 1))
+
+
+def wrong_length(stream):
+    return (headers(stream, POST + literal(b'content-length', b'1'),
+                    END_HEADERS), frame(DATA, END_STREAM, stream, b'xx'))
+
+
+def upper_case(stream):
+    return headers(stream, GET + literal(b'X', b'1')),
+
+
+def depends_on_itself(stream):
+    return open_post(stream), frame(PRIORITY, 0, stream, u32(stream) + b'1')
+
+
+def after_the_end(stream):
+    return headers(stream, GET), frame(DATA, 0, stream, b'x')
+
+
+def window_flips():
+    """Each makes the server look at every stream."""
+    for i in range(200):
+        yield open_post(2 * i + 1)
+    for i in range(20000):
+        yield frame(SETTINGS, 0, 0, struct.pack('>HI', 4, i % 2 * 2**30))
+
+
+def table_flips():
+    """Each makes the server throw its table away."""
+    for i in range(20000):
+        yield frame(SETTINGS, 0, 0, struct.pack('>HI', 1, i % 2 * 4096))
+
+
 FLOODS = {
     'rapid-reset': (rapid_reset, ENHANCE_YOUR_CALM),
     'pings': (lambda: (frame(PING, 0, 0, bytes(8)) for _ in range(20000)),
@@ -106,6 +167,37 @@ FLOODS = {
                         FRAME_SIZE_ERROR),
     'bad-compression': (lambda: [headers(1, b'\xff\xff\xff\xff\xff\xff\xff')],
                         None),
+    'crumbs': (crumbs, None),
+    'nameless-fields': (nameless_fields, None),
+    'no-increment': (server_resets(no_increment), None),
+    'too-much-window': (server_resets(too_much_window), None),
+    'wrong-length': (server_resets(wrong_length), ENHANCE_YOUR_CALM),
+    'upper-case': (server_resets(upper_case), ENHANCE_YOUR_CALM),
+    'depends-on-itself': (server_resets(depends_on_itself), None),
+    'after-the-end': (server_resets(after_the_end), None),
+    'window-flips': (window_flips, ENHANCE_YOUR_CALM),
+    'table-flips': (table_flips, ENHANCE_YOUR_CALM),
+    'table-too-large': (lambda: [headers(1, b'\x3f\xff\xff\x7f' + GET)],
+                        None),
+    'goaways': (lambda: [frame(GOAWAY, 0, 0, u32(0) * 2)] * 20000, None),
+    'reset-of-nothing': (lambda: [frame(RST, 0, 1, u32(8))],
+                         PROTOCOL_ERROR),
+    'window-of-nothing': (lambda: [frame(WINDOW, 0, 1, u32(1))],
+                          PROTOCOL_ERROR),
+    'data-of-nothing': (lambda: [frame(DATA, 0, 1, b'x')], None),
+    'ping-too-short': (lambda: [frame(PING, 0, 0, bytes(7))],
+                       FRAME_SIZE_ERROR),
+    'settings-cut': (lambda: [frame(SETTINGS, 0, 0, bytes(5))],
+                     FRAME_SIZE_ERROR),
+    'settings-ack-with-body': (lambda: [frame(SETTINGS, ACK, 0, bytes(6))],
+                               FRAME_SIZE_ERROR),
+    'window-setting': (lambda: [frame(SETTINGS, 0, 0, struct.pack(
+        '>HI', 4, 2**31))], FLOW_CONTROL_ERROR),
+    'padding-too-long': (lambda: [open_post(1) + frame(DATA, 8, 1, b'\xff')],
+                         PROTOCOL_ERROR),
+    'other-frame-in-head': (lambda: [headers(1, GET, 0) +
+                                     frame(PING, 0, 0, bytes(8))],
+                            PROTOCOL_ERROR),
     'not-http2': (lambda: [b'GET / HTTP/1.1\r\n\r\n' * 10], None),
 }
 
@@ -150,6 +242,8 @@ class Raw:
             raise AssertionError('the server does not cut it off') from None
         except OSError:
             pass
+        finally:
+            self.sock.close()
         return self.got
 
 
