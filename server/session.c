@@ -231,9 +231,15 @@ session_writer_get(struct session *s, int64_t wid, enum archive_kind kind,
 		if (w->open && w->kind == kind)
 			return w;
 	}
-	err_set(e, ERR_INVALID, "%s writer '%lld' not registered",
-	    kind == ARCHIVE_FIXED ? "fixed" : "dynamic", (long long)wid);
+	session_writer_unknown(wid, kind, e);
 	return NULL;
+}
+
+int
+session_writer_unknown(int64_t wid, enum archive_kind kind, struct err *e)
+{
+	return err_set(e, ERR_INVALID, "%s writer '%lld' not registered",
+	    kind == ARCHIVE_FIXED ? "fixed" : "dynamic", (long long)wid);
 }
 
 /* The client gave up; the validator's answer is still awaited. */

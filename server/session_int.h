@@ -75,6 +75,8 @@ int session_can_change(struct session *s, struct request *req);
 /* The writer of that number and kind, or NULL and the error of 4.4.1. */
 struct session_writer *session_writer_get(struct session *s, int64_t wid,
     enum archive_kind kind, struct err *e);
+/* -1 with its text for what is not there. */
+int session_writer_unknown(int64_t wid, enum archive_kind kind, struct err *e);
 
 /* The session is over: fails what did not get to the validator yet. */
 void session_fail_uploads(struct session *s, const struct err *why);

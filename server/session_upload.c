@@ -212,10 +212,10 @@ chunk_done(void *arg, struct vclient_reply *r, const struct err *e)
 	(void)r;
 	if (e != NULL)
 		why = *e;
-	/* The validator, which saw no such writer, does not know which kind
+	/* The validator, which saw no such writer, does not know which one
 	 * the client named. */
 	if (e != NULL && e->code == ERR_NOT_FOUND)
-		session_writer_get(u->s, u->wid, u->kind, &why);
+		session_writer_unknown(u->wid, u->kind, &why);
 	if (e == NULL && register_chunk(u, &why) == -1)
 		e = &why;
 	digest_to_hex(&u->digest, hex);

@@ -281,25 +281,36 @@ def test_stream_numbers_with_gaps(session):
 def test_the_next_before_the_last_is_answered(session):
     """Calls of one writer, sent at once, are done in order."""
     pieces = [piece(i) for i in range(10)]
-    streams = [session.start('POST', 'dynamic_index',
-                             {'archive-name': 'a.didx'})]
-    streams += [session.start_chunk('dynamic', 1, p) for p in pieces]
+    wid = session.create_dynamic('a.didx')
+    streams = [session.start_chunk('dynamic', wid, p) for p in pieces]
     # A chunk must have its answer before it is named; the rest need not.
     for stream in streams:
         session.wait(stream).check()
     entries = [(4096 * (i + 1), sha256(p)) for i, p in enumerate(pieces)]
     last = [session.start('PUT', 'dynamic_index', json={
-        'wid': 1, 'digest-list': [d.hex()], 'offset-list': [end - 4096]})
+        'wid': wid, 'digest-list': [d.hex()], 'offset-list': [end - 4096]})
         for end, d in entries]
     session.push_bodies()
     last.append(session.start('POST', 'dynamic_close', {
-        'wid': 1, 'chunk-count': 10, 'size': 40960,
+        'wid': wid, 'chunk-count': 10, 'size': 40960,
         'csum': pbs.dynamic_csum(entries).hex()}))
     manifest = pbs.Manifest(session.snapshot)
     manifest.add('a.didx', 40960, pbs.dynamic_csum(entries))
     last.append(session.start_blob('index.json.blob', manifest.blob()))
     for stream in last:
         session.wait(stream).check()
+
+
+def test_chunk_for_a_writer_that_is_not_answered_yet(session):
+    """Which number it will have is not known: refused or not, by name."""
+    for wid in range(1, 20):
+        created = session.start('POST', 'dynamic_index',
+                                {'archive-name': f'a{wid}.didx'})
+        chunk = session.start_chunk('dynamic', wid, piece(wid))
+        assert session.wait(created).check().data == wid
+        r = session.wait(chunk)
+        assert r.status == 200 or \
+            r.text == f"dynamic writer '{wid}' not registered"
 
 
 # ---- windows
