@@ -50,6 +50,7 @@ enum session_kind {
 
 #define SESSION_FLAG_DEBUG 0x1u
 #define SESSION_FLAG_BENCHMARK 0x2u
+#define SESSION_FLAG_CALL 0x4u /* a reader for one call, refused like one */
 
 enum credential_kind {
 	CREDENTIAL_TICKET = 1,

@@ -467,6 +467,7 @@ file_job_start(struct request *req, file_job_fn *fn)
 	req->state = j;
 	req->cancel = job_cancel;
 	j->open.kind = SESSION_KIND_READER;
+	j->open.flags = SESSION_FLAG_CALL;
 	api_fill_open(&j->open, req);
 	api_copy(m.store, sizeof(m.store), j->open.store);
 	api_copy(m.ns, sizeof(m.ns), j->open.ns);

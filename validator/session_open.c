@@ -128,24 +128,56 @@ open_lock(struct session *s, enum lock_kind kind, int64_t time,
 
 /* --- a reader --- */
 
+/* Refuses in the words of wire-protocol 5.1, or in those of calls (6.3). */
+static int
+reader_check_owner(struct session *s, struct err *e)
+{
+	char owner[AUTH_ID_MAX + 1];
+	struct auth_id a, actor;
+	bool is_call = (s->flags & SESSION_FLAG_CALL) != 0;
+
+	if (group_owner_get(s->vs->store, &s->ns, &s->snap.group, owner, e) ==
+	    -1)
+		return is_call
+		    ? -1
+		    : err_set(e, ERR_INVALID, "backup owner check failed!");
+	if (auth_id_parse(&a, owner, NULL) == 0 &&
+	    auth_id_parse(&actor, s->auth_id, NULL) == 0 &&
+	    auth_id_owns(&a, &actor))
+		return 0;
+	return is_call
+	    ? err_set(e, ERR_INVALID, "backup owner check failed (%s != %s)",
+		  s->auth_id, owner)
+	    : err_set(e, ERR_INVALID, "backup owner check failed!");
+}
+
+static int
+reader_denied(const struct msg_SESSION_OPEN *m, const struct backup_ns *ns,
+    struct err *e)
+{
+	const char *slash = ns->depth > 0 ? "/" : "";
+	uint32_t privs = PRIV_DATASTORE_READ | PRIV_DATASTORE_BACKUP;
+	char text[256];
+
+	if (m->flags & SESSION_FLAG_CALL)
+		return err_set(e, ERR_PERM,
+		    "permission check failed - missing %s on "
+		    "/datastore/%s%s%s",
+		    privs_text(privs, text, sizeof(text)), m->store, slash,
+		    ns->name);
+	return err_set(e, ERR_INVALID, "no permissions on /datastore/%s%s%s",
+	    m->store, slash, ns->name);
+}
+
 static void
 reader_run(struct store_job *job)
 {
 	struct opening *o = (struct opening *)job;
 	struct session *s = o->req.s;
-	char owner[AUTH_ID_MAX + 1];
-	struct auth_id a, actor;
 	struct err *e = &o->req.err;
 
-	if (o->owner_needed &&
-	    (group_owner_get(s->vs->store, &s->ns, &s->snap.group, owner, e) ==
-		    -1 ||
-		auth_id_parse(&a, owner, NULL) == -1 ||
-		auth_id_parse(&actor, s->auth_id, NULL) == -1 ||
-		!auth_id_owns(&a, &actor))) {
-		err_set(e, ERR_INVALID, "backup owner check failed!");
+	if (o->owner_needed && reader_check_owner(s, e) == -1)
 		return;
-	}
 	s->base_fd = snap_dir_open(s->vs->store, &s->ns, &s->snap, e);
 	if (s->base_fd != -1)
 		o->req.rv = 0;
@@ -562,9 +594,7 @@ open_rights(struct peer *p, const struct msg_SESSION_OPEN *m,
 		    m->store, ns->depth > 0 ? "/" : "", ns->name);
 	if (m->kind == SESSION_KIND_READER &&
 	    !(privs & (PRIV_DATASTORE_READ | PRIV_DATASTORE_BACKUP)))
-		return err_set(e, ERR_INVALID,
-		    "no permissions on /datastore/%s%s%s", m->store,
-		    ns->depth > 0 ? "/" : "", ns->name);
+		return reader_denied(m, ns, e);
 	return 0;
 }
 
@@ -595,7 +625,8 @@ open_start(struct peer *p, struct vstore *vs, struct ipc_msg *m,
 	    (enum session_kind)msg->kind, SESSION_OPENING);
 	s->ns = *ns;
 	s->snap = *snap;
-	s->flags = msg->flags & (SESSION_FLAG_DEBUG | SESSION_FLAG_BENCHMARK);
+	s->flags = msg->flags &
+	    (SESSION_FLAG_DEBUG | SESSION_FLAG_BENCHMARK | SESSION_FLAG_CALL);
 	s->started = io_realtime_s();
 	s->worker_pid = (uint32_t)peer_pid(p);
 	snapshot_to_str(snap, s->snap_text);
