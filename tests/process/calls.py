@@ -55,6 +55,10 @@ PUT    admin/datastore/{store}/notes SNAPSHOT notes:text
 GET    admin/datastore/{store}/protected SNAPSHOT
 PUT    admin/datastore/{store}/protected SNAPSHOT protected:bool
 POST   admin/datastore/{store}/upload-backup-log SNAPSHOT +raw
+GET    admin/datastore/{store}/download SNAPSHOT file-name:name +raw
+GET    admin/datastore/{store}/download-decoded SNAPSHOT file-name:name +raw
+GET    admin/datastore/{store}/catalog SNAPSHOT filepath
+GET    admin/datastore/{store}/pxar-file-download SNAPSHOT filepath [archive-name:name] [tar:bool] +raw
 POST   admin/datastore/{store}/prune GROUP [dry-run:bool] KEEP [use-task:bool] +lax
 
 GET    nodes/{node}/tasks [start:0..] [limit:0..] [running:bool] [errors:bool] [store] [userfilter:text256] [since:int] [until:int] [typefilter:text64] [statusfilter:texts]
@@ -97,7 +101,7 @@ GROUPS = {
 KIND_OF = {'store': 'store', 'node': 'text64', 'upid': 'upid', 'ns': 'ns',
            'backup-type': 'type', 'backup-id': 'id255', 'userid': 'userid',
            'backup-time': '1..253402300799', 'password': 'password',
-           'wid': '1..256', 'digest': 'digest'}
+           'wid': '1..256', 'digest': 'digest', 'filepath': 'filepath'}
 
 
 class Kind:
@@ -189,6 +193,8 @@ KINDS = {
     'digest': string(['ab' * 32], digest_bad(), 'ab' * 33),
     'digests': array(string(['ab' * 32], digest_bad(), 'ab' * 33)),
     'name': safe_id(249),
+    # Of base64, which the call itself decodes.
+    'filepath': string(['Lw==', 'L2EvYg=='], ['']),
 }
 
 
