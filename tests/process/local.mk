@@ -43,6 +43,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_reuse.py \
 	tests/process/test_server.py \
 	tests/process/test_sessions.py \
+	tests/process/test_traps.py \
 	tests/process/test_validator.py \
 	tests/process/test_validator_calls.py \
 	tests/process/test_validator_check.py \
