@@ -103,3 +103,8 @@ check_PROGRAMS += tests/store/test_sync
 tests_store_test_sync_SOURCES = tests/store/test_sync.c $(STORE_TEST_FIXTURE)
 tests_store_test_sync_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
 tests_store_test_sync_LDADD = $(STORE_TEST_LIBS)
+
+check_PROGRAMS += tests/store/test_scan_window
+tests_store_test_scan_window_SOURCES = tests/store/test_scan_window.c
+tests_store_test_scan_window_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_scan_window_LDADD = $(STORE_TEST_LIBS)

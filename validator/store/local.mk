@@ -19,6 +19,7 @@ libstore_a_SOURCES = \
 	validator/store/poison.c validator/store/poison.h \
 	validator/store/record_file.c validator/store/record_file.h \
 	validator/store/reuse_scan.c validator/store/reuse_scan.h \
+	validator/store/scan_window.c validator/store/scan_window.h \
 	validator/store/session_dir.c validator/store/session_dir.h \
 	validator/store/session_page.c validator/store/session_page.h \
 	validator/store/snapshot.c validator/store/snapshot.h \

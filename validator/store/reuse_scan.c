@@ -4,11 +4,10 @@
  * or by another server, so it is read with bounds; a chunk's name is all that
  * is taken from it.
  *
- * A scan is a ring of windows: one job fills the window and sorts it, then
- * the jobs of all threads check it slice by slice.  Sorting by digest means
- * that a folder is looked at once and its entries in order, which on a cold
- * cache is worth a factor of two; the slices are short, so that sessions take
- * turns.
+ * A scan has two windows: while the jobs of all threads check one slice by
+ * slice, another job fills and sorts the next.  Sorting by digest means that
+ * a folder is looked at once and its entries in order, which on a cold cache
+ * is worth a factor of two; the slices are short, so that sessions take turns.
  */
 #include "config.h"
 
@@ -23,16 +22,12 @@
 #include "common/format/index.h"
 #include "common/mem.h"
 #include "validator/store/bitmap.h"
+#include "validator/store/scan_window.h"
 #include "validator/store/threads.h"
 
-#define WINDOW_LEN ((size_t)128 << 10) /* 4.5 MiB of entries */
+#define WINDOW_LEN ((size_t)256 << 10) /* 9 MiB of entries */
 #define SLICE_LEN ((size_t)512)
 #define BLOCK_LEN ((size_t)1024) /* entries read at a time */
-
-struct scan_entry {
-	struct digest digest;
-	uint32_t pos;
-};
 
 struct scan_job {
 	struct store_job job;
@@ -46,11 +41,12 @@ struct reuse_scan {
 	struct bitmap taken; /* was checked before, or is in a window */
 	uint64_t next;       /* no untaken position below it */
 
-	struct scan_entry *window;
-	size_t cap;
-	size_t len;
-	atomic_size_t slice; /* next one to check */
+	struct scan_window windows[2];
+	struct scan_window *window; /* is checked */
+	struct scan_window *coming; /* is filled meanwhile */
+	atomic_size_t slice;        /* next one to check */
 
+	struct scan_job fill;
 	struct scan_job jobs[STORE_STAT_THREADS];
 	unsigned int active; /* jobs not done; the loop's */
 	atomic_bool stop;
@@ -100,15 +96,6 @@ add_suspects(struct reuse_scan *s, const struct scan_entry *group, size_t n)
 
 /* --- filling the window ------------------------------------------------- */
 
-static int
-compare_entries(const void *a, const void *b)
-{
-	const struct scan_entry *x = a, *y = b;
-	int c = memcmp(x->digest.b, y->digest.b, DIGEST_LEN);
-
-	return c != 0 ? c : (x->pos > y->pos) - (x->pos < y->pos);
-}
-
 /* Opens the index here, not in the loop, since that waits for the disk. */
 static int
 open_index(struct reuse_scan *s, struct err *e)
@@ -128,19 +115,20 @@ static int
 add_positions(struct reuse_scan *s, const struct bitmap *wanted,
     uint64_t *first, struct index_entry *block, struct err *e)
 {
+	struct scan_window *w = s->coming;
 	uint64_t pos, start, end;
 
 	pos = bitmap_next_and_not(wanted, &s->taken, *first);
-	while (pos < s->view.count && s->len < s->cap) {
+	while (pos < s->view.count && w->len < w->cap) {
 		start = pos;
 		end = s->view.count - start < BLOCK_LEN ? s->view.count
 							: start + BLOCK_LEN;
 		if (index_get_entries(&s->view, start, (size_t)(end - start),
 			block, e) == -1)
 			return -1;
-		while (pos < end && s->len < s->cap) {
-			s->window[s->len].digest = block[pos - start].digest;
-			s->window[s->len++].pos = (uint32_t)pos;
+		while (pos < end && w->len < w->cap) {
+			w->entries[w->len].digest = block[pos - start].digest;
+			w->entries[w->len++].pos = (uint32_t)pos;
 			bitmap_set(&s->taken, pos);
 			pos = bitmap_next_and_not(wanted, &s->taken, pos + 1);
 		}
@@ -158,8 +146,6 @@ fill_run(struct store_job *job)
 	struct err e = {0};
 	int rv = 0;
 
-	s->len = 0;
-	atomic_store(&s->slice, 0);
 	if (!s->opened && open_index(s, &e) == -1) {
 		found(s, CHUNK_ERROR, 0, NULL, &e);
 		return;
@@ -175,8 +161,7 @@ fill_run(struct store_job *job)
 		found(s, CHUNK_ERROR, s->next, NULL, &e);
 		return;
 	}
-	if (s->len > 1)
-		qsort(s->window, s->len, sizeof(*s->window), compare_entries);
+	scan_window_sort(s->coming);
 }
 
 /* --- checking it -------------------------------------------------------- */
@@ -189,7 +174,6 @@ check_group(struct reuse_scan *s, const struct scan_entry *group, size_t n)
 	struct err e = {0};
 	size_t i;
 
-	atomic_fetch_add(&s->stats, 1);
 	state = chunk_check(s->o.store, &group->digest, &e);
 	switch (state) {
 	case CHUNK_OK:
@@ -206,53 +190,61 @@ check_group(struct reuse_scan *s, const struct scan_entry *group, size_t n)
 	}
 }
 
-static size_t
-group_len(const struct reuse_scan *s, size_t i)
-{
-	size_t k = i + 1;
-
-	while (k < s->len &&
-	    digest_equal(&s->window[i].digest, &s->window[k].digest))
-		k++;
-	return k - i;
-}
-
 static void
 check_run(struct store_job *job)
 {
 	struct reuse_scan *s = ((struct scan_job *)job)->scan;
-	size_t i, end, n;
+	const struct scan_window *w = s->window;
+	size_t i, end, n, stats = 0;
 
 	i = atomic_fetch_add(&s->slice, 1) * SLICE_LEN;
-	if (i >= s->len)
+	if (i >= w->len)
 		return;
-	end = s->len - i < SLICE_LEN ? s->len : i + SLICE_LEN;
+	end = w->len - i < SLICE_LEN ? w->len : i + SLICE_LEN;
 	/* A group belongs to the slice that it begins in. */
 	while (i > 0 && i < end &&
-	    digest_equal(&s->window[i - 1].digest, &s->window[i].digest))
+	    digest_equal(&w->entries[i - 1].digest, &w->entries[i].digest))
 		i++;
-	for (; i < end; i += n) {
+	for (; i < end; i += n, stats++) {
 		if (atomic_load(&s->stop) || store_job_is_cancelled(job))
-			return;
-		n = group_len(s, i);
-		check_group(s, &s->window[i], n);
+			break;
+		n = scan_window_group(w, i);
+		check_group(s, &w->entries[i], n);
 	}
+	atomic_fetch_add(&s->stats, stats);
 	job->again = true;
 }
 
-static void check_done(struct store_job *job);
-
 /* --- the loop's side ---------------------------------------------------- */
 
+static void step_done(struct store_job *job);
+
 static void
-submit(struct reuse_scan *s, unsigned int i, void (*run)(struct store_job *job),
-    void (*done)(struct store_job *job))
+submit(struct reuse_scan *s, struct scan_job *j,
+    void (*run)(struct store_job *job))
 {
-	s->jobs[i].scan = s;
-	s->jobs[i].job.run = run;
-	s->jobs[i].job.done = done;
+	j->scan = s;
+	j->job.run = run;
+	j->job.done = step_done;
 	s->active++;
-	store_job_submit(s->o.flow, &s->jobs[i].job);
+	store_job_submit(s->o.flow, &j->job);
+}
+
+/* Begins to check what has come, and to fill the other window. */
+static void
+step(struct reuse_scan *s)
+{
+	struct scan_window *w = s->coming;
+	size_t slices = (w->len + SLICE_LEN - 1) / SLICE_LEN;
+	unsigned int i;
+
+	s->coming = s->window;
+	s->window = w;
+	s->coming->len = 0;
+	atomic_store(&s->slice, 0);
+	submit(s, &s->fill, fill_run);
+	for (i = 0; i < STORE_STAT_THREADS && i < slices; i++)
+		submit(s, &s->jobs[i], check_run);
 }
 
 /* The flow was cancelled by its owner, or the scan was. */
@@ -270,40 +262,26 @@ is_over(struct reuse_scan *s, struct store_job *job)
 static void
 finish(struct reuse_scan *s)
 {
+	scan_window_fini(&s->windows[0]);
+	scan_window_fini(&s->windows[1]);
 	s->o.done(s->o.ctx, s);
 }
 
 static void
-fill_done(struct store_job *job)
-{
-	struct reuse_scan *s = ((struct scan_job *)job)->scan;
-	size_t slices = (s->len + SLICE_LEN - 1) / SLICE_LEN;
-	unsigned int i;
-
-	s->active--;
-	if (is_over(s, job) || slices == 0) {
-		finish(s);
-		return;
-	}
-	for (i = 0; i < STORE_STAT_THREADS && i < slices; i++)
-		submit(s, i, check_run, check_done);
-}
-
-static void
-check_done(struct store_job *job)
+step_done(struct store_job *job)
 {
 	struct reuse_scan *s = ((struct scan_job *)job)->scan;
 	bool over = is_over(s, job);
 
 	if (--s->active > 0)
 		return;
-	if (over) {
-		finish(s);
-		return;
-	}
-	submit(s, 0, fill_run, fill_done);
-	if (s->o.progress != NULL)
+	if (!over && s->window->len > 0 && s->o.progress != NULL)
 		s->o.progress(s->o.ctx, s);
+	/* progress() may have cancelled. */
+	if (is_over(s, job) || s->coming->len == 0)
+		finish(s);
+	else
+		step(s);
 }
 
 int
@@ -311,16 +289,18 @@ reuse_scan_start(struct reuse_scan **out, const struct reuse_scan_opts *o,
     struct err *e)
 {
 	struct reuse_scan *s = xcalloc(1, sizeof(*s));
-	size_t w, nwords = (size_t)((o->checked->bits + 63) / 64);
+	size_t w, cap, nwords = (size_t)((o->checked->bits + 63) / 64);
 
 	*out = NULL;
 	s->o = *o;
 	pthread_mutex_init(&s->lock, NULL);
 	s->result.err = &s->err;
-	s->cap = o->checked->bits < WINDOW_LEN ? (size_t)o->checked->bits
-					       : WINDOW_LEN;
-	s->window = malloc(s->cap * sizeof(*s->window));
-	if (s->window == NULL) {
+	s->window = &s->windows[0];
+	s->coming = &s->windows[1];
+	cap = o->checked->bits < WINDOW_LEN ? (size_t)o->checked->bits
+					    : WINDOW_LEN;
+	if (scan_window_init(s->window, cap) == -1 ||
+	    scan_window_init(s->coming, cap) == -1) {
 		err_set(e, ERR_NOMEM, "out of memory for a scan");
 		reuse_scan_free(&s);
 		return -1;
@@ -332,7 +312,7 @@ reuse_scan_start(struct reuse_scan **out, const struct reuse_scan_opts *o,
 	for (w = 0; w < nwords; w++)
 		atomic_store(&s->taken.words[w],
 		    atomic_load(&o->checked->words[w]));
-	submit(s, 0, fill_run, fill_done);
+	submit(s, &s->fill, fill_run);
 	*out = s;
 	return 0;
 }
@@ -354,7 +334,8 @@ reuse_scan_free(struct reuse_scan **sp)
 	*sp = NULL;
 	bitmap_fini(&s->taken);
 	pthread_mutex_destroy(&s->lock);
-	free(s->window);
+	scan_window_fini(&s->windows[0]);
+	scan_window_fini(&s->windows[1]);
 	free(s->suspects);
 	free(s);
 }

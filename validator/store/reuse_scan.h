@@ -17,7 +17,7 @@ struct store_flow;
  * STAT threads.  A window of unchecked positions is read, those that the new
  * backup references first, sorted by digest (so by folder), equal ones only
  * once, and checked in slices that take turns with those of other sessions.
- * Memory: one window a scan.
+ * Memory: two windows until it is over, 18 MiB.
  *
  * All functions and callbacks are the loop's.
  */

@@ -1,0 +1,103 @@
+/* The window of a scan: sorted by digest, whatever digests it gets. */
+#include "config.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "validator/store/scan_window.h"
+
+static struct scan_window w;
+
+static void
+teardown(void)
+{
+	scan_window_fini(&w);
+}
+
+TestSuite(scan_window, .fini = teardown, .timeout = 60);
+
+static uint32_t
+scramble(uint32_t i)
+{
+	i = (i ^ (i >> 16)) * 0x45d9f3bu;
+	i = (i ^ (i >> 16)) * 0x45d9f3bu;
+	return i ^ (i >> 16);
+}
+
+/* Digests whose bytes from first on vary, with distinct values. */
+struct input {
+	uint32_t len;
+	uint32_t distinct;
+	unsigned int first;
+};
+
+static void
+fill(const struct input *in)
+{
+	uint32_t i, v;
+
+	cr_assert_eq(scan_window_init(&w, in->len + 1), 0);
+	for (i = 0; i < in->len; i++) {
+		v = scramble(scramble(i) % in->distinct);
+		memcpy(w.entries[i].digest.b + in->first, &v, sizeof(v));
+		w.entries[i].pos = i;
+	}
+	w.len = in->len;
+}
+
+ParameterizedTestParameters(scan_window, sorts)
+{
+	static struct input inputs[] = {
+	    {0, 1, 0},
+	    {1, 1, 0},
+	    {2, 2, 0},
+	    {1000, 1000, 0},
+	    {100000, 100000, 0},
+	    {100000, 7, 0},
+	    {100000, 1, 0},
+	    /* All in one folder, as an owner of encrypted chunks may want. */
+	    {100000, 100000, 2},
+	    {100000, 100000, 28},
+	};
+
+	return cr_make_param_array(struct input, inputs,
+	    sizeof(inputs) / sizeof(inputs[0]));
+}
+
+ParameterizedTest(struct input *in, scan_window, sorts)
+{
+	uint8_t *seen = calloc(in->len + 1, 1);
+	uint32_t i;
+	int c;
+
+	fill(in);
+	scan_window_sort(&w);
+	cr_assert_eq(w.len, in->len);
+	for (i = 0; i < w.len; i++) {
+		seen[w.entries[i].pos]++;
+		if (i == 0)
+			continue;
+		c = digest_cmp(&w.entries[i - 1].digest, &w.entries[i].digest);
+		cr_assert(c < 0 ||
+		    (c == 0 && w.entries[i - 1].pos < w.entries[i].pos));
+	}
+	for (i = 0; i < in->len; i++)
+		cr_assert_eq(seen[i], 1);
+	free(seen);
+}
+
+Test(scan_window, groups_equal_ones)
+{
+	size_t i, groups = 0;
+
+	fill(&(struct input){1000, 10, 0});
+	scan_window_sort(&w);
+	for (i = 0; i < w.len; i += scan_window_group(&w, i))
+		groups++;
+	cr_expect_eq(groups, 10);
+	cr_expect_eq(i, w.len);
+	cr_expect_eq(scan_window_group(&w, w.len - 1), 1);
+}

@@ -1,0 +1,121 @@
+/*
+ * The window of a scan, in store threads.  Its digests may have been chosen
+ * by a client: encrypted chunks are named by their owners.
+ *
+ * An American flag sort, byte by byte, in place.  Whatever the digests are, it
+ * takes no more than KEY_LEN passes.
+ */
+#include "config.h"
+
+#include "validator/store/scan_window.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define KEY_LEN (DIGEST_LEN + sizeof(uint32_t)) /* the position comes last */
+#define FEW 16u
+
+static void sort(struct scan_entry *e, size_t n, unsigned int byte);
+
+int
+scan_window_init(struct scan_window *w, size_t cap)
+{
+	*w = (struct scan_window){.cap = cap};
+	w->entries = calloc(cap, sizeof(*w->entries));
+	return w->entries == NULL ? -1 : 0;
+}
+
+void
+scan_window_fini(struct scan_window *w)
+{
+	free(w->entries);
+	*w = (struct scan_window){0};
+}
+
+/* The key's bytes, the first one counting most. */
+static uint8_t
+key_byte(const struct scan_entry *e, unsigned int i)
+{
+	return i < DIGEST_LEN ? e->digest.b[i]
+			      : (uint8_t)(e->pos >> 8 * (KEY_LEN - 1 - i));
+}
+
+static bool
+is_less(const struct scan_entry *a, const struct scan_entry *b)
+{
+	int c = digest_cmp(&a->digest, &b->digest);
+
+	return c != 0 ? c < 0 : a->pos < b->pos;
+}
+
+static void
+insertion_sort(struct scan_entry *e, size_t n)
+{
+	struct scan_entry moved;
+	size_t i, k;
+
+	for (i = 1; i < n; i++) {
+		if (!is_less(&e[i], &e[i - 1]))
+			continue;
+		moved = e[i];
+		for (k = i; k > 0 && is_less(&moved, &e[k - 1]); k--)
+			e[k] = e[k - 1];
+		e[k] = moved;
+	}
+}
+
+/* Entries that have the first bytes of the key in common: each goes straight
+ * to the place of its next byte. */
+static void
+flag_sort(struct scan_entry *e, size_t n, unsigned int byte)
+{
+	size_t next[256], end[256] = {0}, start = 0, i;
+	struct scan_entry old;
+	unsigned int v, other;
+
+	for (i = 0; i < n; i++)
+		end[key_byte(&e[i], byte)]++;
+	for (v = 0; v < 256; v++) {
+		next[v] = start;
+		start = end[v] += start;
+	}
+	for (v = 0; v < 256; v++) {
+		while (next[v] < end[v]) {
+			other = key_byte(&e[next[v]], byte);
+			if (other != v) {
+				old = e[next[other]];
+				e[next[other]] = e[next[v]];
+				e[next[v]] = old;
+			}
+			next[other]++;
+		}
+	}
+	for (v = 0, start = 0; v < 256; start = end[v++])
+		sort(e + start, end[v] - start, byte + 1);
+}
+
+static void
+sort(struct scan_entry *e, size_t n, unsigned int byte)
+{
+	if (n <= FEW || byte == KEY_LEN)
+		insertion_sort(e, n);
+	else
+		flag_sort(e, n, byte);
+}
+
+void
+scan_window_sort(struct scan_window *w)
+{
+	sort(w->entries, w->len, 0);
+}
+
+size_t
+scan_window_group(const struct scan_window *w, size_t i)
+{
+	size_t k = i + 1;
+
+	while (k < w->len &&
+	    digest_equal(&w->entries[i].digest, &w->entries[k].digest))
+		k++;
+	return k - i;
+}
