@@ -2,7 +2,7 @@
  * The system calls behind the check of reused chunks, and nothing else: one
  * fstatat() for each chunk of an index, in the order of their folders, by
  * some threads.  What bench/reuse compares the validator with.  Prints the
- * seconds that it took.
+ * seconds and the processor seconds that it took.
  *
  *   bare_stat STORE INDEX THREADS
  */
@@ -81,11 +81,20 @@ read_index(const char *path)
 	qsort(digests, count, sizeof(*digests), compare);
 }
 
+static double
+seconds(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 int
 main(int argc, char **argv)
 {
 	pthread_t threads[THREADS_MAX];
-	struct timespec start, end;
+	double start, cpu;
 	uint64_t n, i;
 	char *path;
 
@@ -96,18 +105,18 @@ main(int argc, char **argv)
 	chunks = open(path, O_PATH | O_DIRECTORY);
 	if (chunks == -1)
 		err(1, "%s", path);
-	clock_gettime(CLOCK_MONOTONIC, &start);
+	cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+	start = seconds(CLOCK_MONOTONIC);
 	for (i = 0; i < n; i++)
 		if (pthread_create(&threads[i], NULL, check, NULL) != 0)
 			errx(1, "cannot start a thread");
 	for (i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
-	clock_gettime(CLOCK_MONOTONIC, &end);
+	start = seconds(CLOCK_MONOTONIC) - start;
+	cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 	if (missing > 0)
 		errx(1, "%zu chunks are missing", (size_t)missing);
-	printf("%.4f\n",
-	    (double)(end.tv_sec - start.tv_sec) +
-		(double)(end.tv_nsec - start.tv_nsec) / 1e9);
+	printf("%.4f %.4f\n", start, cpu);
 	free(digests);
 	free(path);
 	return 0;

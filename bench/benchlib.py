@@ -8,6 +8,7 @@ import pathlib
 import pwd
 import shutil
 import signal
+import statistics
 import struct
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import pbs  # noqa: E402
 import store as store_module  # noqa: E402
 
 TICKS = os.sysconf('SC_CLK_TCK')
+LINKS_MAX = 50000  # of one file; ext4 allows 65,000
 BASE = ('host', 'bench', 1700000000)
 
 
@@ -101,7 +103,23 @@ class Bench:
             total['ended'] += sum(map(int, fields[13:15])) / TICKS
         return total
 
+    def validator_cpu(self):
+        """Seconds of the validator's threads so far."""
+        pid = self.inst.state['processes']['validator']['pid']
+        stat = pathlib.Path(f'/proc/{pid}/stat').read_text()
+        fields = stat.rpartition(')')[2].split()
+        return sum(map(int, fields[11:13])) / TICKS
+
+    def task_logs(self):
+        """The texts of all task logs, by file."""
+        return {path: path.read_text(errors='replace')
+                for path in (self.inst.log / 'tasks').glob('*/*')}
+
     # ---- stores
+
+    def remove_chunks(self):
+        for path in (self.store.path / '.chunks').glob('*/*'):
+            path.unlink()
 
     def as_store_user(self, work):
         """Runs work() in a child under the uid that owns the store."""
@@ -121,15 +139,22 @@ class Bench:
         if os.waitpid(pid, 0)[1] != 0:
             raise RuntimeError('cannot fill the store')
 
-    def make_base(self, count):
+    def make_base(self, count, links=False):
         """A finished snapshot of count distinct small chunks, as if it had
-        been backed up here; returns its digests."""
+        been backed up here; returns its digests.  With links, most chunks
+        are links to others, which takes a fraction of the time where it does
+        not matter how fast they are found."""
         digests = [pbs.sha256(struct.pack('<Q', i)) for i in range(count)]
 
         def work():
-            for d in digests:
-                self.store.chunk_path(d).write_bytes(
-                    pbs.blob(b'x' * 8))
+            first = None
+            for i, d in enumerate(digests):
+                path = self.store.chunk_path(d)
+                if links and i % LINKS_MAX:
+                    os.link(first, path)
+                else:
+                    path.write_bytes(pbs.blob(b'x' * 8))
+                    first = path
             folder = self.store.snapshot_path(BASE)
             folder.mkdir(parents=True)
             (folder.parent / 'owner').write_text(instance_module.USER + '\n')
@@ -162,12 +187,53 @@ def drop_caches():
         return False
 
 
-def run_number(*args):
-    """The number that a program prints."""
+def warm_page_cache(folder, mib):
+    """Writes files and removes them, so that what is measured next gets
+    pages that this machine has: the host of a virtual one takes back what is
+    free, and finding a page again costs more than copying a chunk into it."""
+    piece = bytes(1 << 20)
+    with tempfile.TemporaryFile(dir=folder) as f:
+        for _ in range(mib):
+            f.write(piece)
+
+
+def alternate(runs, bare, server):
+    """The results of both sides, run one right after the other, since what
+    else the machine does changes from minute to minute; in turns the one or
+    the other first."""
+    pairs = []
+    for i in range(runs):
+        if i % 2 == 0:
+            b = bare()
+            pairs.append((b, server()))
+        else:
+            s = server()
+            pairs.append((bare(), s))
+    return pairs
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def spread(values):
+    """The median and the middle half of some ratios, as text."""
+    if len(values) < 2:
+        return f'{values[0]:.2f}'
+    low, middle, high = statistics.quantiles(values, n=4, method='inclusive')
+    return f'{middle:.2f} ({low:.2f} to {high:.2f})'
+
+
+def load():
+    return ' '.join(f'{x:.1f}' for x in os.getloadavg())
+
+
+def run_numbers(*args):
+    """The numbers that a program prints."""
     r = subprocess.run(list(map(str, args)), capture_output=True, text=True)
     if r.returncode != 0:
         sys.exit(r.stderr.strip())
-    return float(r.stdout)
+    return [float(x) for x in r.stdout.split()]
 
 
 def table(head, rows):
