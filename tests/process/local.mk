@@ -16,7 +16,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/pxar.py \
 	tests/process/replay.py \
 	tests/process/store.py \
-	tests/process/test_acl.py \
+	tests/process/test_access.py tests/process/test_acl.py \
 	tests/process/test_audit.py \
 	tests/process/test_auth.py \
 	tests/process/test_captured.py \

@@ -61,7 +61,7 @@ REQUESTS = {
     'forget':          ('DELETE', 'snapshots', {}, b''),
     'delete-group':    ('DELETE', 'groups', {}, b''),
 }
-# Each of these has a group of its own, which it changes or whose lock it takes.
+# Calls with a group of their own: they change it or take its lock.
 USES = {'change-owner': 'owner', 'verify': 'session'}
 OF_GROUPS = ('group-notes', 'set-group-notes', 'prune', 'change-owner',
              'delete-group')
