@@ -8,6 +8,8 @@ libadmin_a_SOURCES = \
 	admin/cmd_audit.c admin/cmd_datastore.c admin/cmd_gc.c admin/cmd_session.c \
 	admin/cmd_setup.c \
 	admin/cmd_status.c \
+	admin/cmd_metrics.c admin/metrics.h admin/metrics_http.c \
+	admin/metrics_text.c \
 	admin/cmd_user.c admin/cmd_token.c admin/cmd_acl.c \
 	admin/cmd_transfer.c admin/cmd_verify.c admin/expire.c admin/expire.h
 

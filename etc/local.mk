@@ -7,16 +7,23 @@ EXTRA_DIST += etc/server.conf etc/validator.conf etc/holdfast.sysusers \
 
 # systemd's units, users and folders.
 UNITS = etc/systemd/holdfast-auth.service \
+	etc/systemd/holdfast-metrics@.service \
 	etc/systemd/holdfast-server.service \
 	etc/systemd/holdfast-validator.service
 nodist_systemdsystemunit_DATA = $(UNITS)
 dist_systemdsystemunit_DATA = \
 	etc/systemd/holdfast-auth.socket \
 	etc/systemd/holdfast-auth-admin.socket \
+	etc/systemd/holdfast-metrics.socket \
 	etc/systemd/holdfast-server.socket \
 	etc/systemd/holdfast-validator.socket \
 	etc/systemd/holdfast-validator-admin.socket
+# For Grafana: Dashboards, New, Import.
+examplesdir = $(docdir)/examples
+dist_examples_DATA = etc/grafana-dashboard.json
+
 UNITS_IN = etc/systemd/holdfast-auth.service.in \
+	etc/systemd/holdfast-metrics@.service.in \
 	etc/systemd/holdfast-server.service.in \
 	etc/systemd/holdfast-validator.service.in
 EXTRA_DIST += $(UNITS_IN)

@@ -62,6 +62,9 @@ void checker_pool_free(struct checker_pool **p);
 void checker_pool_reap(struct checker_pool *p);
 unsigned int checker_pool_spare(const struct checker_pool *p);
 unsigned int checker_pool_busy(const struct checker_pool *p);
+/* Since the start: all, and those that ended without being told to. */
+uint64_t checker_pool_started(const struct checker_pool *p);
+uint64_t checker_pool_died(const struct checker_pool *p);
 
 /*
  * A checker with its own arena: as many blocks as "in" (lent; NULL: 1), at

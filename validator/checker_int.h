@@ -50,6 +50,8 @@ struct checker_pool {
 	unsigned int nspare;
 	unsigned int nbusy;
 	bool stopped;
+	uint64_t nstarted;
+	uint64_t ndied; /* without being told to */
 	uint32_t generation;
 	int status_pipe[2]; /* children write; only drained */
 	int dead_pipe[2];   /* its end tells children that we are gone */

@@ -36,6 +36,7 @@ checker_closed(void *ctx, const struct err *why)
 {
 	struct checker *c = ctx;
 
+	c->pool->ndied += !c->released && !c->pool->stopped;
 	checker_die(c, why->msg);
 }
 
@@ -112,6 +113,7 @@ checker_start(struct checker_pool *p, struct err *e)
 	if (ipc_pair(pair, e) == -1 || checker_exec(p, c, pair[1], e) == -1)
 		goto fail;
 	io_close(&pair[1]);
+	p->nstarted++;
 	c->ipc = ipc_new(pair[0], &cfg, e);
 	pair[0] = -1;
 	if (c->ipc == NULL) {
@@ -325,6 +327,7 @@ checker_pool_reap(struct checker_pool *p)
 		if (checker_collect(c)) {
 			TAILQ_REMOVE(&p->spare, c, entry);
 			p->nspare--;
+			p->ndied++;
 			checker_free(c);
 			pool_refill_later(p, proc_backoff_next(&p->backoff));
 		}
@@ -338,6 +341,18 @@ unsigned int
 checker_pool_spare(const struct checker_pool *p)
 {
 	return p->nspare;
+}
+
+uint64_t
+checker_pool_started(const struct checker_pool *p)
+{
+	return p->nstarted;
+}
+
+uint64_t
+checker_pool_died(const struct checker_pool *p)
+{
+	return p->ndied;
 }
 
 unsigned int

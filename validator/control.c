@@ -111,6 +111,21 @@ control_reply(struct control_req *r, struct json *obj)
 
 /* --- the message --- */
 
+/* What changes something is remembered. */
+static void
+request_record(const struct control_peer *p, const struct msg_CTL_REQUEST *m)
+{
+	char uid[24];
+
+	snprintf(uid, sizeof(uid), "uid=%u",
+	    (unsigned int)ipc_peer_uid(p->ipc));
+	log_info("control", "command %s %s", m->command, uid);
+	/* Strings, the last one ended: the first argument says on what. */
+	audit_add(p->control->v->audit, "command", "command", m->command, "by",
+	    uid, "argument", m->args_len > 0 ? (const char *)m->args : NULL,
+	    NULL);
+}
+
 static void
 request_start(struct control_peer *p, uint64_t seq,
     const struct msg_CTL_REQUEST *m)
@@ -128,6 +143,8 @@ request_start(struct control_peer *p, uint64_t seq,
 	r->args_len = m->args_len;
 	for (i = 0; control_cmds[i].name != NULL; i++) {
 		if (strcmp(control_cmds[i].name, m->command) == 0) {
+			if (!control_cmds[i].reads)
+				request_record(p, m);
 			control_cmds[i].run(r);
 			return;
 		}
@@ -135,27 +152,6 @@ request_start(struct control_peer *p, uint64_t seq,
 	err_set(&e, ERR_UNSUPPORTED, "no such command '%s'",
 	    STR_VIS(m->command));
 	control_fail(r, &e);
-}
-
-/* All but those that only look. */
-static void
-request_audit(const struct control_peer *p, const struct msg_CTL_REQUEST *m)
-{
-	static const char *const looks[] = {"list", "status", "log"};
-	const char *verb = strrchr(m->command, '-');
-	char uid[24];
-	size_t i;
-
-	verb = verb == NULL ? m->command : verb + 1;
-	for (i = 0; i < sizeof(looks) / sizeof(looks[0]); i++)
-		if (strcmp(verb, looks[i]) == 0)
-			return;
-	snprintf(uid, sizeof(uid), "uid=%u",
-	    (unsigned int)ipc_peer_uid(p->ipc));
-	/* Strings, the last one ended: the first argument says on what. */
-	audit_add(p->control->v->audit, "command", "command", m->command, "by",
-	    uid, "argument", m->args_len > 0 ? (const char *)m->args : NULL,
-	    NULL);
 }
 
 static int
@@ -166,9 +162,6 @@ srv_on_ctl_request(void *ctx, struct ipc_msg *m)
 	if (msg_get_CTL_REQUEST(&m->body, &msg) == -1 ||
 	    (msg.args_len > 0 && msg.args[msg.args_len - 1] != '\0'))
 		return err_set(&m->err, ERR_PROTO, "malformed request");
-	log_info("control", "command %s uid=%u", STR_VIS(msg.command),
-	    (unsigned int)ipc_peer_uid(m->ipc));
-	request_audit(ctx, &msg);
 	request_start(ctx, m->seq, &msg);
 	return 0;
 }

@@ -538,6 +538,12 @@ cmd_task_stop(struct control_req *r)
 }
 
 static void
+cmd_metrics(struct control_req *r)
+{
+	control_reply(r, metrics_json(r->v));
+}
+
+static void
 cmd_reload(struct control_req *r)
 {
 	struct err e;
@@ -549,18 +555,19 @@ cmd_reload(struct control_req *r)
 }
 
 const struct control_cmd control_cmds[] = {
-    {"status", cmd_status},
-    {"datastore-list", cmd_datastore_list},
-    {"datastore-clear", cmd_datastore_clear},
-    {"session-list", cmd_session_list},
-    {"session-stop", cmd_session_stop},
-    {"lock-list", cmd_lock_list},
-    {"task-list", cmd_task_list},
-    {"task-log", cmd_task_log},
-    {"task-stop", cmd_task_stop},
-    {"gc-start", control_gc_start},
-    {"gc-status", control_gc_status},
-    {"verify", control_verify},
-    {"reload", cmd_reload},
-    {NULL, NULL},
+    {"status", cmd_status, true},
+    {"datastore-list", cmd_datastore_list, true},
+    {"datastore-clear", cmd_datastore_clear, false},
+    {"session-list", cmd_session_list, true},
+    {"session-stop", cmd_session_stop, false},
+    {"lock-list", cmd_lock_list, true},
+    {"task-list", cmd_task_list, true},
+    {"task-log", cmd_task_log, true},
+    {"task-stop", cmd_task_stop, false},
+    {"gc-start", control_gc_start, false},
+    {"gc-status", control_gc_status, true},
+    {"verify", control_verify, false},
+    {"metrics", cmd_metrics, true},
+    {"reload", cmd_reload, false},
+    {NULL, NULL, false},
 };

@@ -57,6 +57,7 @@ struct control_cmd {
 	const char *name; /* NULL ends the table */
 	/* In the loop: answers, now or after work in a thread. */
 	void (*run)(struct control_req *r);
+	bool reads; /* changes nothing: not worth a line in the log */
 };
 extern const struct control_cmd control_cmds[];
 

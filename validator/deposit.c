@@ -115,6 +115,10 @@ deposit_count(struct deposit *d, struct err *e)
 	s->page->uploads.size += d->msg.size;
 	s->page->uploads.compressed += d->put.stored_len;
 	s->page->uploads.duplicates += duplicate;
+	s->vs->metrics.uploads++;
+	s->vs->metrics.upload_bytes += d->msg.size;
+	s->vs->metrics.stored_bytes += duplicate ? 0 : d->put.stored_len;
+	s->vs->metrics.duplicates += duplicate;
 	return 0;
 }
 

@@ -53,6 +53,7 @@ libvalidator_a_SOURCES = \
 	validator/jobs/jobs.c validator/jobs/jobs.h validator/jobs/jobs_int.h \
 	validator/jobs/verify.h validator/jobs/verify_int.h \
 	validator/jobs/verify_serve.c validator/jobs/verify_start.c \
+	validator/metrics.c validator/metrics.h \
 	validator/manifest_edit.c validator/manifest_edit.h \
 	validator/peer.c validator/peer.h \
 	validator/reuse.c validator/reuse.h \

@@ -349,6 +349,17 @@ session_drop_record(struct session *s, enum err_code code, const char *text,
 	return lockdb_commit(&t, e);
 }
 
+static void
+session_count_end(struct session *s, enum metrics_end end)
+{
+	struct metrics_store *m = &s->vs->metrics;
+
+	if (s->kind == SESSION_KIND_READER)
+		m->readers[end]++;
+	else
+		m->backups[end]++;
+}
+
 /* Common to all ends: nothing starts any more, what runs stops soon. */
 static void
 session_wind_down(struct session *s)
@@ -388,6 +399,7 @@ session_abort(struct session *s, const struct err *why)
 	session_audit(s, "session-abort", why);
 	s->why = *why;
 	session_set_state(s, SESSION_ABORTED);
+	session_count_end(s, METRICS_ABORTED);
 	if (session_drop_record(s, why->code, why->msg, &e) == -1)
 		log_err_e("session", &e, "cannot free the locks id=%016" PRIx64,
 		    s->id);
@@ -446,6 +458,11 @@ session_close(struct session *s, const struct err *why)
 		if (session_drop_record(s, ERR_ABORTED, NULL, &e) == -1)
 			log_err_e("session", &e,
 			    "cannot free the locks id=%016" PRIx64, s->id);
+		session_count_end(s,
+		    s->kind == SESSION_KIND_READER ||
+			    s->flags & SESSION_FLAG_BENCHMARK
+			? METRICS_FINISHED
+			: METRICS_LEFT);
 		session_end_task(s, why);
 		session_wind_down(s);
 	}
@@ -457,6 +474,7 @@ void
 session_finished(struct session *s)
 {
 	session_set_state(s, SESSION_FINISHED);
+	session_count_end(s, METRICS_FINISHED);
 	session_wind_down(s);
 	/* The record is gone; with no worker there is nobody to answer. */
 	if (s->peer == NULL)

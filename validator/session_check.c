@@ -224,12 +224,15 @@ scan_done(void *ctx, struct reuse_scan *scan)
 	reuse_scan_get_result(scan, &r);
 	if (!r.cancelled && session_is_open(s)) {
 		if (r.state == CHUNK_MISSING) {
+			s->vs->metrics.reuse_missing++;
 			reuse_missing(s->reuse, f->number, r.position,
 			    &r.digest, false);
 		} else if (r.state == CHUNK_ERROR) {
 			why = *r.err;
 			check_error(s, f, &why);
 		} else {
+			metrics_scan(&s->vs->metrics, f->view.count,
+			    io_monotonic_ms() - f->scan_started_ms);
 			session_log_line(s,
 			    "%" PRIu64 " reused chunks checked in '%s' in "
 			    "%" PRIu64 " ms",

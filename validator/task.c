@@ -48,8 +48,9 @@ struct tasks {
 	char node[UPID_NODE_MAX + 1];
 	uint64_t pstart;
 	uint64_t next_id;
-	struct task_list running; /* newest first */
-	char **orphans;           /* of the last process; NULL: adopted */
+	struct task_list running;                 /* newest first */
+	struct task_count counts[TASK_TYPES_MAX]; /* "": the end */
+	char **orphans; /* of the last process; NULL: adopted */
 	size_t norphans;
 };
 
@@ -509,22 +510,50 @@ task_warn(struct task *k, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* Types are ours, so there are never more than places. */
+static struct task_count *
+task_counts(struct tasks *t, const char *type)
+{
+	size_t i;
+
+	for (i = 0; i < TASK_TYPES_MAX - 1 && t->counts[i].type[0] != '\0'; i++)
+		if (strcmp(t->counts[i].type, type) == 0)
+			break;
+	snprintf(t->counts[i].type, sizeof(t->counts[i].type), "%s", type);
+	return &t->counts[i];
+}
+
+void
+tasks_each_count(const struct tasks *t,
+    void (*fn)(void *ctx, const struct task_count *c), void *ctx)
+{
+	size_t i;
+
+	for (i = 0; i < TASK_TYPES_MAX && t->counts[i].type[0] != '\0'; i++)
+		fn(ctx, &t->counts[i]);
+}
+
 void
 task_end(struct task **kp, const struct err *why)
 {
 	struct task *k = *kp;
 	char status[ERR_MSG_MAX], line[ERR_MSG_MAX + 32], *p;
+	struct task_count *count;
 
 	*kp = NULL;
 	if (k == NULL)
 		return;
+	count = task_counts(k->tasks, k->upid.type);
 	if (why != NULL) {
+		count->failed++;
 		snprintf(status, sizeof(status), "%s", why->msg);
 		snprintf(line, sizeof(line), "TASK ERROR: %s", status);
 	} else if (k->warnings > 0) {
+		count->warnings++;
 		snprintf(status, sizeof(status), "WARNINGS: %u", k->warnings);
 		snprintf(line, sizeof(line), "TASK %s", status);
 	} else {
+		count->ok++;
 		snprintf(status, sizeof(status), "OK");
 		snprintf(line, sizeof(line), "TASK OK");
 	}

@@ -59,6 +59,17 @@ void task_end(struct task **k, const struct err *why);
 /* What TASK_STOP does: called from the loop, at most once. */
 void task_on_stop(struct task *k, void (*stop)(void *arg), void *arg);
 
+/* How the tasks of a type ended since the start; one call for each type. */
+#define TASK_TYPES_MAX 32
+struct task_count {
+	char type[UPID_TYPE_MAX + 1];
+	uint64_t ok;
+	uint64_t warnings;
+	uint64_t failed;
+};
+void tasks_each_count(const struct tasks *t,
+    void (*fn)(void *ctx, const struct task_count *c), void *ctx);
+
 /* The running task of that UPID, or NULL. */
 struct task *tasks_find(struct tasks *t, const char *upid);
 /* ERR_NOT_FOUND if it does not run, ERR_UNSUPPORTED if it cannot stop. */

@@ -8,6 +8,7 @@
 
 #include "common/err.h"
 #include "common/grant.h"
+#include "validator/metrics.h"
 #include "validator/validator_conf.h"
 #include "validator/store/threads.h"
 
@@ -39,6 +40,7 @@ struct vstore {
 	struct damage *damage;   /* so too */
 	struct err refused;
 	unsigned int nsessions;
+	struct metrics_store metrics;
 };
 
 struct validator {
