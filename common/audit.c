@@ -158,7 +158,11 @@ static int
 file_begin(struct audit *a, struct err *e)
 {
 	struct json *obj = event_new("begin");
+	uint8_t id[16];
 
+	/* No two logs are alike, not even at their first line. */
+	io_random(id, sizeof(id));
+	json_set_str(obj, "id", STR_HEX(id, sizeof(id)));
 	json_set_str(obj, "prev", STR_HEX(a->chain.hash, AUDIT_HASH_LEN));
 	return line_write(a, obj, e);
 }

@@ -24,7 +24,7 @@ struct err;
 struct audit;
 
 #define AUDIT_FILE "audit.log"
-#define AUDIT_FILE_MAX (64 << 20)
+#define AUDIT_FILE_MAX (16 << 20)
 #define AUDIT_HASH_LEN 32
 #define AUDIT_HASH_HEX_LEN 64
 

@@ -25,6 +25,8 @@ struct server_conf {
 	uint64_t spare_workers;
 	uint64_t max_workers;
 	uint64_t max_per_address;
+	uint64_t max_per_user;
+	uint64_t login_failures; /* per address */
 	uint64_t handshake_ms;
 	uint64_t drain_ms;
 	int require_sandbox;

@@ -373,6 +373,26 @@ session_wind_down(struct session *s)
 }
 
 void
+sessions_use(const struct sessions *ss, const char *auth_id,
+    struct session_use *out)
+{
+	size_t len = strcspn(auth_id, "!");
+	const struct session *s;
+
+	memset(out, 0, sizeof(*out));
+	TAILQ_FOREACH(s, &ss->list, entry) {
+		if (s->state == SESSION_FINISHED ||
+		    s->state == SESSION_ABORTED || s->state == SESSION_CLOSED ||
+		    strcspn(s->auth_id, "!") != len ||
+		    memcmp(s->auth_id, auth_id, len) != 0)
+			continue;
+		out->sessions++;
+		if (s->kind == SESSION_KIND_BACKUP)
+			out->inflight += s->v->conf.arena_size;
+	}
+}
+
+void
 session_audit(const struct session *s, const char *event, const struct err *why)
 {
 	char id[24];

@@ -188,6 +188,13 @@ bool session_refuses(struct session *s, uint64_t seq);
 /* True if an answer has still a meaning: the session is open. */
 bool session_is_open(const struct session *s);
 
+/* What a user and his tokens have open: backups count with their arenas. */
+struct session_use {
+	uint64_t sessions;
+	uint64_t inflight; /* bytes */
+};
+void sessions_use(const struct sessions *ss, const char *auth_id,
+    struct session_use *out);
 /* A line in the audit log; why NULL: nothing failed. */
 void session_audit(const struct session *s, const char *event,
     const struct err *why);

@@ -611,6 +611,25 @@ open_store(struct validator *v, const struct msg_SESSION_OPEN *m,
 	return 0;
 }
 
+/* One tenant takes so much and no more, so that there is some for others. */
+static int
+open_tenant(struct validator *v, const struct msg_SESSION_OPEN *m,
+    const char *auth_id, struct err *e)
+{
+	struct session_use use;
+
+	sessions_use(v->sessions, auth_id, &use);
+	if (use.sessions >= v->conf.max_per_user)
+		return err_set(e, ERR_LIMIT,
+		    "too many open sessions of this user "
+		    "(max-sessions-per-user)");
+	if (m->kind == SESSION_KIND_BACKUP &&
+	    use.inflight + v->conf.arena_size > v->conf.max_inflight)
+		return err_set(e, ERR_LIMIT,
+		    "too much in flight by this user (max-inflight-per-user)");
+	return 0;
+}
+
 static void
 open_start(struct peer *p, struct vstore *vs, struct ipc_msg *m,
     const struct msg_SESSION_OPEN *msg, const struct backup_ns *ns,
@@ -666,7 +685,8 @@ val_on_session_open(void *ctx, struct ipc_msg *m)
 		return err_set(&m->err, ERR_PROTO, "second session");
 	if (open_params(&msg, &ns, &snap, &e) == -1 ||
 	    open_rights(p, &msg, &ns, &g, &owner_needed, &e) == -1 ||
-	    open_store(peer_validator(p), &msg, &vs, &e) == -1)
+	    open_store(peer_validator(p), &msg, &vs, &e) == -1 ||
+	    open_tenant(peer_validator(p), &msg, g.auth_id, &e) == -1)
 		peer_send_fail(p, 0, m->seq, &e);
 	else
 		open_start(p, vs, m, &msg, &ns, &snap, g.auth_id, owner_needed);

@@ -203,6 +203,23 @@ const struct conf_opt validator_conf_opts[] = {
 	.flags = CONF_F_RELOAD,
 	.doc = "Shared memory of an upload session; bounds what is in "
 	       "flight."},
+    {.name = "max-sessions-per-user",
+	.type = CONF_UINT,
+	.offset = VAL(max_per_user),
+	.def = "64",
+	.min = 1,
+	.max = 65536,
+	.flags = CONF_F_RELOAD,
+	.doc = "Sessions that one user and his API tokens may have open at a "
+	       "time."},
+    {.name = "max-inflight-per-user",
+	.type = CONF_SIZE,
+	.offset = VAL(max_inflight),
+	.def = "4G",
+	.min = 32u << 20,
+	.flags = CONF_F_RELOAD,
+	.doc = "What the uploads of one user and his API tokens may have in "
+	       "flight: the sum of arena-size over his backups."},
     {.name = "require-sandbox",
 	.type = CONF_BOOL,
 	.offset = VAL(require_sandbox),

@@ -50,7 +50,9 @@ struct validator_conf {
 	int require_sandbox;
 	uint64_t resume_time; /* ms */
 	uint64_t spare_checkers;
-	uint64_t arena_size; /* bytes of one upload session's arena */
+	uint64_t arena_size;   /* bytes of one upload session's arena */
+	uint64_t max_per_user; /* sessions */
+	uint64_t max_inflight; /* bytes of all arenas of a user */
 	char *debug_kill_at;
 	char *debug_hold_check;
 	char *debug_hold_gc;

@@ -230,7 +230,8 @@ auth_init_state(struct auth *a, struct err *e)
 	    audit_open(&a->audit, dir, e) == 0 &&
 	    accounts_open(&a->accounts, db, e) == 0 &&
 	    (a->identity = identity_load(&a->conf, a, e)) != NULL) {
-		a->guesses = guess_delay_new();
+		a->guesses =
+		    guess_delay_new((unsigned int)a->conf.login_failures);
 		rv = 0;
 	}
 	free(db);
@@ -300,6 +301,8 @@ auth_reload(struct auth *a, struct err *e)
 	if (server_conf_load(&fresh, a->conf_path, e) == -1)
 		return -1;
 	id = identity_load(&fresh, a, e);
+	if (id != NULL)
+		a->conf.max_per_user = fresh.max_per_user;
 	server_conf_free(&fresh);
 	if (id == NULL)
 		return -1;

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/msg.h"
+#include "common/str.h"
 #include "server/auth/accounts.h"
 #include "server/auth/auth.h"
 #include "server/auth/guess_delay.h"
@@ -26,6 +27,7 @@
 
 #define SUB "login"
 #define TEXT_LOGIN "permission check failed."
+#define TEXT_BLOCKED "too many failed logins from this address"
 #define TEXT_CREDENTIALS "authentication failed - invalid credentials"
 #define TEXT_TICKET "authentication failed - invalid ticket"
 #define TEXT_CSRF "authentication failed - invalid CSRF token"
@@ -93,6 +95,8 @@ login_hashed(void *arg, int match, const char *hash, const struct err *why)
 		log_warn_e(SUB, why, "cannot check a password");
 		worker_fail(p, p->job_seq, why->code, "%s", why->msg);
 	} else if (!match) {
+		guess_delay_address_failed(p->auth->guesses, p->job_peer,
+		    io_monotonic_ms());
 		worker_fail_auth(p, p->job_seq, p->job_user, p->job_peer,
 		    TEXT_LOGIN, "wrong password or unknown user");
 	} else if (!is_active(p->auth, p->job_user)) {
@@ -172,6 +176,10 @@ auth_on_login(void *ctx, struct ipc_msg *m)
 	} else if (login_by_ticket(p, &req)) {
 		login_passed(p, req.user, req.peer, "ticket");
 		rv = send_logged_in(p, m->seq, req.user);
+	} else if (guess_delay_address_blocked(p->auth->guesses, req.peer,
+		       io_monotonic_ms())) {
+		rv = worker_fail_auth(p, m->seq, req.user, req.peer,
+		    TEXT_BLOCKED, "too many failures from this address");
 	} else {
 		p->job_seq = m->seq;
 		memcpy(p->job_user, req.user, sizeof(p->job_user));
@@ -230,8 +238,11 @@ verify_token(struct worker_peer *p, const struct msg_VERIFY *req,
 		return -1;
 	/* Of a token that is not there, the same work in vain. */
 	fits = token_secret_fits(&k, req->secret, req->secret_len);
-	if (there == 0 || !fits)
+	if (there == 0 || !fits) {
+		guess_delay_address_failed(p->auth->guesses, req->peer,
+		    io_monotonic_ms());
 		return err_set(e, ERR_AUTH, "wrong secret or unknown token");
+	}
 	if (!is_active(p->auth, req->auth_id))
 		return err_set(e, ERR_AUTH,
 		    "token or its user is disabled or expired");
@@ -264,6 +275,13 @@ auth_on_verify(void *ctx, struct ipc_msg *m)
 	if (rv == -1)
 		return worker_fail_auth(p, m->seq, req.auth_id, req.peer, text,
 		    e.msg);
+	if (worker_count_of_user(p) > p->auth->conf.max_per_user) {
+		log_warn(SUB, "too many connections user=%s peer=%s",
+		    STR_VIS(p->auth_id), STR_VIS(req.peer));
+		p->auth_id[0] = '\0';
+		return worker_fail(p, m->seq, ERR_UNAVAILABLE,
+		    "too many connections of this user");
+	}
 	memcpy(reply.auth_id, p->auth_id, sizeof(reply.auth_id));
 	wire_w_init(&w, buf, sizeof(buf));
 	msg_put_VERIFIED(&w, &reply);

@@ -222,6 +222,21 @@ worker_fail_auth(struct worker_peer *p, uint64_t seq, const char *user,
 	return worker_send_fail(p, seq, &fail);
 }
 
+unsigned int
+worker_count_of_user(const struct worker_peer *p)
+{
+	size_t len = strcspn(p->auth_id, "!");
+	const struct worker_peer *other;
+	unsigned int n = 0;
+
+	LIST_FOREACH(other, &p->auth->workers, entry) {
+		if (strcspn(other->auth_id, "!") == len &&
+		    memcmp(other->auth_id, p->auth_id, len) == 0)
+			n++;
+	}
+	return n;
+}
+
 /* --- signature ----------------------------------------------------------- */
 
 static int

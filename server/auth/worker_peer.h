@@ -42,6 +42,10 @@ int worker_fail_auth(struct worker_peer *p, uint64_t seq, const char *user,
 int worker_send(struct worker_peer *p, uint16_t type, uint64_t seq,
     const uint8_t *body, size_t len);
 
+/* Connections on which the user of this one is known, with this one and those
+ * of his tokens. */
+unsigned int worker_count_of_user(const struct worker_peer *p);
+
 /* Handlers of the rows WA, in login.c and access.c. */
 int auth_on_login(void *ctx, struct ipc_msg *m);
 int auth_on_verify(void *ctx, struct ipc_msg *m);

@@ -32,6 +32,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_h2_restart.py \
 	tests/process/test_h2_session.py \
 	tests/process/test_listings.py \
+	tests/process/test_limits.py \
 	tests/process/test_locks.py \
 	tests/process/test_metrics.py \
 	tests/process/test_mounts.py \

@@ -5,6 +5,9 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
+
+import pytest
 
 from instance import wait_for
 from pbs import CHUNK, blob
@@ -174,6 +177,28 @@ def test_checkers_end_with_their_session(val):
         return n['busy'] == 0 and len(checkers(val)) == n['spare'] > 0
     assert wait_for(at_rest), 'checkers stay'
     assert 'checker' not in log.read_text()[start:]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason='needs another uid')
+@pytest.mark.parametrize('name', ['worker', 'admin'])
+def test_other_users_are_turned_away(val, name):
+    path = val.run_dir / name / 'validator.sock'
+    code = ('import socket, sys\n'
+            's = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n'
+            's.settimeout(60)\n'
+            'try:\n'
+            f'    s.connect({str(path)!r})\n'
+            '    sys.exit(0 if s.recv(100000) == b"" else 1)\n'
+            'except TimeoutError:\n'
+            '    sys.exit(1)\n'
+            'except OSError:\n'
+            '    sys.exit(0)\n')
+    r = subprocess.run(['/usr/bin/python3', '-c', code], user='nobody',
+                       group='nogroup', extra_groups=[], timeout=120)
+    assert r.returncode == 0
+    if name == 'worker':
+        assert 'refused a connection that is no worker' in \
+            val.log_tail('validator', 1000)
 
 
 def test_checkers_die_and_nobody_else_notices(val):
