@@ -81,7 +81,8 @@ api_reply(struct request *req, const struct api_answer *a)
 	struct api_running *run = req->state;
 	struct json *data = NULL;
 	struct err e = {0};
-	int envelope = run->call.envelope, failed = 0;
+	enum api_form form = run->call.form;
+	int failed = 0;
 
 	if (run->call.render != NULL) {
 		data = run->call.render(req, a, &e);
@@ -90,10 +91,14 @@ api_reply(struct request *req, const struct api_answer *a)
 	api_running_free(req);
 	if (failed)
 		request_reply_err(req, &e);
-	else if (envelope)
+	else if (form == API_ENVELOPE)
 		request_reply_envelope(req, data);
-	else
+	else if (form == API_DATA)
 		request_reply_json(req, data);
+	else {
+		request_reply_text(req, 200, json_str(data));
+		json_free(&data);
+	}
 }
 
 void *

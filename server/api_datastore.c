@@ -120,6 +120,8 @@ set_keep(struct msg_CALL *m, const struct params *p)
 	m->n4 = (uint64_t)params_int(p, "keep-monthly", 0);
 	m->n5 = (uint64_t)params_int(p, "keep-yearly", 0);
 	m->flags = params_bool(p, "dry-run", 0) ? 1 : 0;
+	if (m->flags == 0 && params_bool(p, "use-task", 0))
+		m->flags = 2;
 }
 
 void
@@ -146,6 +148,8 @@ api_prune(struct request *req)
 
 	api_call_init(&c, req, CALL_PRUNE, pruned);
 	set_keep(&c.msg, &req->params);
+	if (c.msg.flags == 2)
+		c.render = text;
 	api_call_start(req, &c);
 }
 

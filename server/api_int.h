@@ -29,18 +29,25 @@ struct api_answer {
 
 /*
  * One management call: grant from auth, call to the validator, JSON from its
- * answer.  The render function returns what becomes "data", or NULL with e;
- * without one the data is null.
+ * answer.  The render function returns what form says, or NULL with e; without
+ * one the data is null.
  */
 typedef struct json *api_render_fn(struct request *req,
     const struct api_answer *a, struct err *e);
+
+/* What render returns. */
+enum api_form {
+	API_DATA,     /* "data" of the answer */
+	API_ENVELOPE, /* the whole object */
+	API_TEXT,     /* a string, which is answered as plain text */
+};
 
 struct api_call {
 	struct msg_CALL msg;
 	char subject[IPC_AUTHID_MAX + 1]; /* the new owner, or "" */
 	int data_fd;                      /* a long value, or -1 */
 	api_render_fn *render;
-	int envelope; /* render returns the whole object, not just data */
+	enum api_form form;
 };
 
 /* Takes store, ns, backup-type, backup-id and backup-time from the

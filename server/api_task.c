@@ -36,7 +36,7 @@ api_tasks(struct request *req)
 	api_call_init(&c, req, CALL_TASK_LIST, tasks);
 	/* A filter here, not the place whose rights count. */
 	c.msg.store[0] = '\0';
-	c.envelope = 1;
+	c.form = API_ENVELOPE;
 	api_call_start(req, &c);
 }
 
@@ -82,13 +82,26 @@ task_log(struct request *req, const struct api_answer *a, struct err *e)
 	return o;
 }
 
+static struct json *
+task_log_text(struct request *req, const struct api_answer *a, struct err *e)
+{
+	(void)req;
+	return render_log_text(a->recs, a->recs_len, e);
+}
+
 void
 api_task_log(struct request *req)
 {
 	struct api_call c;
 
 	task_call_init(&c, req, CALL_TASK_LOG, task_log);
-	c.envelope = 1;
+	if (params_bool(&req->params, "download", 0)) {
+		c.render = task_log_text;
+		c.form = API_TEXT;
+		api_call_start(req, &c);
+		return;
+	}
+	c.form = API_ENVELOPE;
 	c.msg.n0 = (uint64_t)params_int(&req->params, "start", 0);
 	c.msg.n1 = (uint64_t)params_int(&req->params, "limit", TASK_LOG_LINES);
 	api_call_start(req, &c);

@@ -36,5 +36,7 @@ struct json *render_tasks(const uint8_t *recs, size_t len,
     const struct params *filter, uint64_t *total_out, struct err *e);
 struct json *render_task_status(const uint8_t *recs, size_t len, struct err *e);
 struct json *render_lines(const uint8_t *recs, size_t len, struct err *e);
+/* The same as one string. */
+struct json *render_log_text(const uint8_t *recs, size_t len, struct err *e);
 
 #endif

@@ -16,6 +16,7 @@
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/records.h"
+#include "common/sbuf.h"
 #include "common/wire.h"
 #include "server/params.h"
 #include "server/render_int.h"
@@ -238,4 +239,33 @@ render_lines(const uint8_t *recs, size_t len, struct err *e)
 	return render_each(recs, len, add_line, list) == 0
 	    ? list
 	    : render_damaged(list, e);
+}
+
+static int
+add_text(void *arg, enum record_kind kind, struct wire_r *body)
+{
+	struct rec_LINE line;
+
+	if (kind != RECORD_LINE || rec_get_LINE(body, &line) == -1)
+		return -1;
+	sbuf_add(arg, line.text, line.text_len);
+	sbuf_add_char(arg, '\n');
+	return 0;
+}
+
+struct json *
+render_log_text(const uint8_t *recs, size_t len, struct err *e)
+{
+	struct json *text;
+	struct sbuf b;
+
+	/* The numbers in the records are longer than the newlines here. */
+	sbuf_init(&b, len + 1);
+	if (render_each(recs, len, add_text, &b) == -1) {
+		sbuf_fini(&b);
+		return render_damaged(NULL, e);
+	}
+	text = json_new_str(sbuf_str(&b));
+	sbuf_fini(&b);
+	return text;
 }

@@ -199,6 +199,16 @@ call_end(struct call *c)
 }
 
 void
+call_answer_now(struct call *c)
+{
+	if (c->peer == NULL)
+		return;
+	call_reply(c);
+	peer_remove_call(c->peer, c);
+	c->peer = NULL;
+}
+
+void
 call_fail(struct call *c, const struct err *why)
 {
 	c->err = *why;

@@ -111,6 +111,9 @@ void call_submit(struct call *c, int (*run)(struct call *c, struct err *e),
 void call_end(struct call *c);
 /* The same with an error. */
 void call_fail(struct call *c, const struct err *why);
+/* Answers from the results; what the call goes on to do, up to call_end(), is
+ * then told to nobody. */
+void call_answer_now(struct call *c);
 /* 403 "permission check failed - missing A|B on /datastore/..." */
 int call_denied(const struct call *c, uint32_t privs, struct err *e);
 /* Takes a lock that call_end() frees.  group or snapshot by kind; text: what

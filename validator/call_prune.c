@@ -8,6 +8,7 @@
 
 #include "validator/call_int.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@
 
 #define PRUNE_SNAPS_MAX 1000000u
 #define PRUNE_F_DRY 1u
+#define PRUNE_F_TASK 2u /* the answer is the task, which goes on */
 
 struct prune_snap {
 	struct backup_ns ns;
@@ -41,6 +43,7 @@ struct pruning {
 	size_t n;
 	struct err *e; /* of the listing */
 	struct task *task;
+	atomic_bool stopped; /* by the loop, seen between two snapshots */
 };
 
 static bool
@@ -160,7 +163,7 @@ prune_answer(struct call *c)
 	size_t i;
 
 	c->rv = 0;
-	if (c->row->op == CALL_PRUNE)
+	if (c->records != NULL)
 		for (i = 0; i < p->n; i++)
 			prune_record(c, &p->snaps[i]);
 	call_end(c);
@@ -196,16 +199,26 @@ prune_remove(struct call *c, struct err *e)
 	struct pruning *p = c->state;
 	size_t i;
 
-	(void)e;
-	for (i = 0; i < p->n; i++)
+	for (i = 0; i < p->n; i++) {
+		if (atomic_load(&p->stopped))
+			return err_set(e, ERR_ABORTED, "task aborted");
 		if (p->snaps[i].locked &&
 		    snap_dir_remove(c->vs->store, &p->snaps[i].ns,
 			&p->snaps[i].snap, &p->snaps[i].err) == -1)
 			p->snaps[i].failed = true;
+	}
 	return 0;
 }
 
 /* --- 2. locks --- */
+
+static void
+prune_stop(void *arg)
+{
+	struct pruning *p = arg;
+
+	atomic_store(&p->stopped, true);
+}
 
 static int
 prune_start_task(struct call *c, struct err *e)
@@ -224,6 +237,7 @@ prune_start_task(struct call *c, struct err *e)
 	p->task = task_start(c->v->tasks, "prune", id, c->grant.auth_id, e);
 	if (p->task == NULL)
 		return -1;
+	task_on_stop(p->task, prune_stop, p);
 	snprintf(c->text, sizeof(c->text), "%s", task_upid(p->task));
 	if (prune_rules_empty(&p->rules))
 		task_log(p->task, "No prune selection - keeping all files.");
@@ -265,6 +279,10 @@ prune_listed(struct call *c)
 	if (prune_start_task(c, &e) == -1) {
 		call_fail(c, &e);
 		return;
+	}
+	if ((c->m.flags & PRUNE_F_TASK) != 0) {
+		record_file_free(&c->records);
+		call_answer_now(c);
 	}
 	for (i = 0; i < p->n; i++)
 		prune_lock(c, &p->snaps[i]);

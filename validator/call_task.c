@@ -36,6 +36,31 @@ sees_all(const struct call *c, uint32_t privs)
 	return (grant_privs(&c->grant, TASKS_PATH) & privs) != 0;
 }
 
+/* Who may start such a job on a store may look at what it does. */
+static bool
+sees_job(const struct call *c, const struct upid *u)
+{
+	static const struct {
+		const char *type;
+		uint32_t privs;
+	} jobs[] = {
+	    {"garbage_collection", PRIV_DATASTORE_MODIFY},
+	    {"prunejob", PRIV_DATASTORE_MODIFY},
+	    {"verificationjob", PRIV_DATASTORE_VERIFY},
+	};
+	char path[sizeof("/datastore/") + DATASTORE_NAME_MAX];
+	size_t i, len = strcspn(u->worker_id, ":");
+
+	if (len == 0 || len > DATASTORE_NAME_MAX)
+		return false;
+	snprintf(path, sizeof(path), "/datastore/%.*s", (int)len, u->worker_id);
+	for (i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++)
+		if (strcmp(jobs[i].type, u->type) == 0)
+			return (grant_privs(&c->grant, path) & jobs[i].privs) !=
+			    0;
+	return false;
+}
+
 static void
 task_fini(struct call *c)
 {
@@ -112,7 +137,8 @@ task_get(struct call *c, uint32_t privs, struct err *e)
 	c->state = t;
 	if (upid_parse(&t->upid, c->m.name, e) == -1)
 		return -1;
-	if (!task_is_visible(&t->upid, c->grant.auth_id) && !sees_all(c, privs))
+	if (!task_is_visible(&t->upid, c->grant.auth_id) &&
+	    !sees_all(c, privs) && !sees_job(c, &t->upid))
 		return err_set(e, ERR_INVALID, "task access not allowed");
 	t->active = tasks_find(c->v->tasks, c->m.name) != NULL;
 	return 0;

@@ -236,3 +236,57 @@ Test(prune, names_of_marks)
 	cr_expect_str_eq(prune_mark_str(PRUNE_REMOVE), "remove");
 	cr_expect_str_eq(prune_mark_str(PRUNE_PROTECTED), "protected");
 }
+
+/* Weeks, months and years turn at the midnight of the place. */
+Test(prune, long_periods_are_local)
+{
+	const char *const *turn = TIMES("2023-12-31T23:30:00Z",
+	    "2023-12-31T22:30:00Z", "2023-11-30T12:00:00Z");
+
+	expect("UTC", RULES(.yearly = 9), turn, "krr");
+	expect("CET-1", RULES(.yearly = 9), turn, "kkr");
+	expect("UTC", RULES(.monthly = 9), turn, "krk");
+	expect("CET-1", RULES(.monthly = 9), turn, "kkk");
+	/* 2024-01-01 is a Monday */
+	expect("UTC", RULES(.weekly = 2), turn, "krk");
+	expect("CET-1", RULES(.weekly = 2), turn, "kkr");
+	/* the far side of the date line */
+	expect("LINT-14", RULES(.daily = 9),
+	    TIMES("2024-02-29T10:00:00Z", "2024-02-29T09:59:59Z",
+		"2024-02-28T10:00:00Z", "2024-02-28T09:59:59Z"),
+	    "kkrk");
+}
+
+/* A week, month and year with a change of the clock in them. */
+Test(prune, long_periods_and_daylight_saving)
+{
+	/* Monday 00:00 in Berlin, in winter and in summer */
+	expect(BERLIN, RULES(.weekly = 9),
+	    TIMES("2024-03-31T22:00:00Z", "2024-03-31T21:59:59Z",
+		"2024-03-24T23:00:00Z", "2024-03-24T22:59:59Z"),
+	    "kkrk");
+	expect(BERLIN, RULES(.weekly = 9),
+	    TIMES("2024-10-27T23:00:00Z", "2024-10-27T22:59:59Z",
+		"2024-10-20T22:00:00Z", "2024-10-20T21:59:59Z"),
+	    "kkrk");
+	/* the first of a month */
+	expect(BERLIN, RULES(.monthly = 9),
+	    TIMES("2024-10-31T23:00:00Z", "2024-10-31T22:59:59Z",
+		"2024-09-30T22:00:00Z", "2024-09-30T21:59:59Z"),
+	    "kkrk");
+	/* The south: summer over the turn of the year. */
+	expect("AEST-10AEDT,M10.1.0,M4.1.0/3", RULES(.yearly = 9),
+	    TIMES("2023-12-31T13:00:00Z", "2023-12-31T12:59:59Z",
+		"2022-12-31T13:00:00Z", "2022-12-31T12:59:59Z"),
+	    "kkrk");
+}
+
+/* The hour that does not exist: nothing falls into it, its neighbours are two
+ * hours all the same. */
+Test(prune, hours_around_the_missing_one)
+{
+	expect(BERLIN, RULES(.hourly = 9),
+	    TIMES("2024-03-31T01:30:00Z", "2024-03-31T01:00:00Z",
+		"2024-03-31T00:59:59Z", "2024-03-31T00:00:00Z"),
+	    "krkr");
+}

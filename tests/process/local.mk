@@ -46,6 +46,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_server.py \
 	tests/process/test_sessions.py \
 	tests/process/test_traps.py \
+	tests/process/test_tasks.py \
 	tests/process/test_validator.py \
 	tests/process/test_validator_calls.py \
 	tests/process/test_validator_check.py \
