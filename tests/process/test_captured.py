@@ -19,7 +19,8 @@ from conftest import TestInstance, make_folder, show_logs
 from instance import DAEMON_USERS, PROGRAMS, TOP, find_build, wait_for
 
 ROOT = os.getuid() == 0
-PROFILES = ('master', 'worker', 'auth', 'hasher', 'validator', 'checker')
+PROFILES = ('master', 'worker', 'auth', 'hasher', 'validator', 'checker',
+            'job')
 SEEN = re.compile(r'^captured (\S+) (\S+): (.*)$', re.M)
 CREATE_RULESET = 444
 VERSION = 1
@@ -31,6 +32,8 @@ ALLOWED = {
     'worker': set(),
     'hasher': set(),
     'checker': set(),
+    # Reads its datastore, which it gets as a descriptor, and has threads.
+    'job': {'read-store', 'stat', 'thread'},
     # Only its own folder; threads and processes for hashing.
     'auth': {'read-accounts', 'read-tls-key', 'stat', 'fork', 'thread'},
     # Only the stores and its own folders; threads and checkers.
@@ -135,6 +138,7 @@ def use(inst):
     with inst.backup(snapshot) as session:
         session.backup_images({'a.img.fidx': b'x' * 100000})
     assert inst.client('snapshot', 'list').stdout
+    inst.admin('gc', 'start', inst.store_name)
 
 
 @pytest.fixture(scope='module')
@@ -167,7 +171,7 @@ def captured(request):
                 for profile, attack, outcome in SEEN.findall(
                         log.read_text(errors='replace')):
                     seen[profile][attack].add(outcome)
-            return set(PROFILES) <= set(seen)
+            return all(set(seen[p]) == set(attacks()) for p in PROFILES)
         if not wait_for(all_seen):
             show_logs(inst)
         yield seen

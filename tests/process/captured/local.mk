@@ -10,7 +10,8 @@ CAPTURED_ALL = \
 	tests/process/captured/holdfast-auth \
 	tests/process/captured/holdfast-hasher \
 	tests/process/captured/holdfast-validator \
-	tests/process/captured/holdfast-checker
+	tests/process/captured/holdfast-checker \
+	tests/process/captured/holdfast-job
 EXTRA_PROGRAMS += $(CAPTURED_ALL)
 
 tests_process_captured_holdfast_server_SOURCES = $(CAPTURED_CODE) \
@@ -47,6 +48,12 @@ tests_process_captured_holdfast_checker_SOURCES = $(CAPTURED_CODE) \
 tests_process_captured_holdfast_checker_CPPFLAGS = $(holdfast_checker_CPPFLAGS)
 tests_process_captured_holdfast_checker_LDADD = $(holdfast_checker_LDADD)
 tests_process_captured_holdfast_checker_LDFLAGS = $(CAPTURED_LINK)
+
+tests_process_captured_holdfast_job_SOURCES = $(CAPTURED_CODE) \
+	$(holdfast_job_SOURCES)
+tests_process_captured_holdfast_job_CPPFLAGS = $(holdfast_job_CPPFLAGS)
+tests_process_captured_holdfast_job_LDADD = $(holdfast_job_LDADD)
+tests_process_captured_holdfast_job_LDFLAGS = $(CAPTURED_LINK)
 
 captured: $(CAPTURED_ALL)
 CLEANFILES += $(CAPTURED_ALL) captured.lock
