@@ -1,5 +1,6 @@
 /*
- * holdfast-admin verify: has the validator verify snapshots.
+ * holdfast-admin verify and schedule: has the validator verify snapshots, and
+ * shows what it does by the calendar.
  */
 #include "config.h"
 
@@ -10,6 +11,31 @@
 #include "common/err.h"
 #include "common/json.h"
 #include "common/format/upid.h"
+
+static const struct table_col schedule_cols[] = {
+    {"store", "datastore", TABLE_STR},
+    {"kind", "kind", TABLE_STR},
+    {"name", "job", TABLE_STR},
+    {"schedule", "schedule", TABLE_STR},
+    {"last", "last run", TABLE_TIME},
+    {"next", "next run", TABLE_TIME},
+    {"running", "running", TABLE_BOOL},
+    {"error", "waits for", TABLE_STR},
+    {NULL, NULL, TABLE_STR},
+};
+
+int
+admin_schedule_list(void *values, int nargs, char **args, struct err *e)
+{
+	const struct admin_opts *o = values;
+	struct ctl_args *a = ctl_args_new();
+
+	(void)nargs;
+	(void)args;
+	ctl_arg(a, "store", o->store);
+	return admin_show_list(o, CTL_VALIDATOR, "schedule-list", a,
+	    "schedules", schedule_cols, e);
+}
 
 int
 admin_verify(void *values, int nargs, char **args, struct err *e)

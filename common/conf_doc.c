@@ -5,9 +5,11 @@
 #include "config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/conf.h"
+#include "common/mem.h"
 
 static const void *
 place_of(const struct conf_opt *o, const void *conf)
@@ -120,14 +122,17 @@ static void
 print_options(FILE *f, const struct conf_opt *opts, const char *indent)
 {
 	const char *def, *open, *close;
+	char *inner;
 
 	for (; opts->name != NULL; opts++) {
 		if (opts->doc != NULL)
 			print_comment(f, indent, opts->doc);
 		if (opts->type == CONF_SECTION) {
-			fprintf(f, "#%s \"name\" {\n", opts->name);
-			print_options(f, opts->sub, "\t");
-			fprintf(f, "#}\n\n");
+			inner = xasprintf("%s\t", indent);
+			fprintf(f, "#%s%s \"name\" {\n", indent, opts->name);
+			print_options(f, opts->sub, inner);
+			fprintf(f, "#%s}\n\n", indent);
+			free(inner);
 			continue;
 		}
 		def = opts->def != NULL ? opts->def : "";

@@ -484,6 +484,23 @@ call_begin(struct call *c)
 		call_go(c);
 }
 
+struct call *
+call_new_own(struct validator *v, struct vstore *vs, const struct call_row *row)
+{
+	struct call *c = xcalloc(1, sizeof(*c));
+
+	c->v = v;
+	c->vs = vs;
+	c->row = row;
+	c->is_own = true;
+	c->data_fd = c->raw_fd = -1;
+	snprintf(c->m.store, sizeof(c->m.store), "%s", vs->conf->title);
+	snprintf(c->grant.auth_id, sizeof(c->grant.auth_id), "%s",
+	    CALL_OWN_AUTH_ID);
+	store_flow_init(&c->flow, vs->pool, STORE_CLASS_IO, 1);
+	return c;
+}
+
 static int
 call_start(struct peer *p, struct ipc_msg *m, const struct msg_CALL *msg,
     int data_fd)

@@ -24,6 +24,7 @@
 #include "validator/store/threads.h"
 
 #define CALL_NOTES_MAX 57344u
+#define CALL_OWN_AUTH_ID "root@pam"
 
 struct peer;
 struct record_file;
@@ -55,6 +56,7 @@ struct call {
 	struct backup_snapshot snap; /* or only its group */
 	uint32_t privs;              /* on the namespace */
 	bool owner_needed;
+	bool is_own;     /* the server's own: no peer, all rights */
 	uint64_t holder; /* of our locks; 0: none */
 
 	/* What runs in a thread now, and what comes then. */
@@ -107,6 +109,10 @@ extern const struct call_row call_verify_rows[];
  * loop with c->rv and c->err set. */
 void call_submit(struct call *c, int (*run)(struct call *c, struct err *e),
     void (*done)(struct call *c));
+/* A call that the server makes itself, for a row that is not a client's; not
+ * begun yet. */
+struct call *call_new_own(struct validator *v, struct vstore *vs,
+    const struct call_row *row);
 /* Answers from c->rv and the results, and frees. */
 void call_end(struct call *c);
 /* The same with an error. */

@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "validator/call_int.h"
+#include "validator/prune.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -39,7 +40,10 @@ struct prune_snap {
 struct pruning {
 	struct call *c;
 	struct prune_rules rules;
-	struct prune_snap *snaps; /* oldest first in each group */
+	unsigned int max_depth;
+	const char *type;                       /* of the task */
+	char worker_id[UPID_WORKER_ID_MAX + 1]; /* of a job, else "" */
+	struct prune_snap *snaps;               /* oldest first in each group */
 	size_t n;
 	struct err *e; /* of the listing */
 	struct task *task;
@@ -99,7 +103,7 @@ group_wanted(struct pruning *p, const struct backup_ns *ns,
 	uint32_t privs = grant_privs_ns(&p->c->grant, p->c->m.store, ns->name);
 	char owner[AUTH_ID_MAX + 1];
 
-	if (privs & PRIV_DATASTORE_MODIFY)
+	if (p->c->is_own || (privs & PRIV_DATASTORE_MODIFY) != 0)
 		return true;
 	return (privs & PRIV_DATASTORE_PRUNE) != 0 &&
 	    group_owner_get(p->c->vs->store, ns, g, owner, NULL) == 0 &&
@@ -132,8 +136,8 @@ prune_list(struct call *c, struct err *e)
 	if (c->row->op == CALL_PRUNE)
 		return list_group(p, &c->ns, &c->snap.group);
 	err_clear(e);
-	if (ns_dir_each(c->vs->store, &c->ns, NAMESPACE_DEPTH_MAX,
-		list_namespace, p, e) == -1 ||
+	if (ns_dir_each(c->vs->store, &c->ns, p->max_depth, list_namespace, p,
+		e) == -1 ||
 	    e->code != ERR_OK)
 		return -1;
 	return 0;
@@ -227,14 +231,16 @@ prune_start_task(struct call *c, struct err *e)
 	char id[UPID_WORKER_ID_MAX + 1], group[GROUP_STR_MAX + 1];
 
 	group_to_str(&c->snap.group, group);
-	if (c->row->op != CALL_PRUNE)
+	if (p->worker_id[0] != '\0')
+		snprintf(id, sizeof(id), "%s", p->worker_id);
+	else if (c->row->op != CALL_PRUNE)
 		snprintf(id, sizeof(id), "%s", c->m.store);
 	else if (c->ns.depth == 0)
 		snprintf(id, sizeof(id), "%s:%s", c->m.store, group);
 	else
 		snprintf(id, sizeof(id), "%s:%s/%s", c->m.store, c->ns.name,
 		    group);
-	p->task = task_start(c->v->tasks, "prune", id, c->grant.auth_id, e);
+	p->task = task_start(c->v->tasks, p->type, id, c->grant.auth_id, e);
 	if (p->task == NULL)
 		return -1;
 	task_on_stop(p->task, prune_stop, p);
@@ -276,7 +282,7 @@ prune_listed(struct call *c)
 		prune_answer(c);
 		return;
 	}
-	if (prune_start_task(c, &e) == -1) {
+	if (p->task == NULL && prune_start_task(c, &e) == -1) {
 		call_fail(c, &e);
 		return;
 	}
@@ -289,19 +295,29 @@ prune_listed(struct call *c)
 	call_submit(c, prune_remove, prune_done);
 }
 
-static void
-prune_begin(struct call *c)
+static struct pruning *
+pruning_new(struct call *c)
 {
 	struct pruning *p = xcalloc(1, sizeof(*p));
 
 	p->c = c;
+	p->max_depth = NAMESPACE_DEPTH_MAX;
+	p->type = "prune";
+	c->state = p;
+	return p;
+}
+
+static void
+prune_begin(struct call *c)
+{
+	struct pruning *p = pruning_new(c);
+
 	p->rules.last = c->m.n0;
 	p->rules.hourly = c->m.n1;
 	p->rules.daily = c->m.n2;
 	p->rules.weekly = c->m.n3;
 	p->rules.monthly = c->m.n4;
 	p->rules.yearly = c->m.n5;
-	c->state = p;
 	if (c->row->op == CALL_PRUNE)
 		c->records = record_file_new();
 	call_submit(c, prune_list, prune_listed);
@@ -317,6 +333,34 @@ prune_fini(struct call *c)
 	task_end(&p->task, &c->err);
 	free(p->snaps);
 	free(p);
+}
+
+/* The task is there at once, so that whoever started it can name it. */
+int
+prune_job_start(struct validator *v, struct vstore *vs,
+    const struct prune_job *job, char upid_out[IPC_UPID_MAX + 1], struct err *e)
+{
+	static const struct call_row row = {
+	    .op = CALL_PRUNE_STORE,
+	    .flags = CALL_F_STORE | CALL_F_WRITES,
+	    .fini = prune_fini,
+	};
+	struct call *c = call_new_own(v, vs, &row);
+	struct pruning *p = pruning_new(c);
+
+	c->ns = *job->ns;
+	p->rules = *job->keep;
+	p->max_depth = job->max_depth;
+	p->type = "prunejob";
+	snprintf(p->worker_id, sizeof(p->worker_id), "%s:%s", vs->conf->title,
+	    job->name);
+	if (prune_start_task(c, e) == -1) {
+		call_fail(c, e);
+		return -1;
+	}
+	snprintf(upid_out, IPC_UPID_MAX + 1, "%s", task_upid(p->task));
+	call_submit(c, prune_list, prune_listed);
+	return 0;
 }
 
 /* Of a whole namespace: each group is looked at by itself. */

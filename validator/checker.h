@@ -73,7 +73,7 @@ uint64_t checker_pool_died(const struct checker_pool *p);
 struct checker *checker_take(struct checker_pool *p, const struct arena *in,
     struct err *e);
 /*
- * A checker for another process of ours, a job: it talks to it itself.  fds_out:
+ * A checker for another process of ours, a job: it talks to it itself. fds_out:
  * its socket (VC, ready) and its arena of CHECKER_MANIFEST_BLOCKS for results
  * from block 0 on; both the caller's.  Only to be released here.
  */

@@ -3,7 +3,7 @@
 
 /*
  * For control.c (connections, answers), control_cmds.c (the commands) and
- * control_gc.c and control_verify.c (those on jobs).
+ * control_gc.c, control_verify.c and control_schedule.c (those on jobs).
  */
 
 #include <stdbool.h>
@@ -52,6 +52,7 @@ int control_arg_u64(const struct control_req *r, const char *key, uint64_t def,
 void control_gc_start(struct control_req *r);
 void control_gc_status(struct control_req *r);
 void control_verify(struct control_req *r);
+void control_schedule_list(struct control_req *r);
 
 struct control_cmd {
 	const char *name; /* NULL ends the table */

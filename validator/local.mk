@@ -46,6 +46,7 @@ libvalidator_a_SOURCES = \
 	validator/control.c validator/control.h validator/control_int.h \
 	validator/control_cmds.c \
 	validator/control_gc.c \
+	validator/control_schedule.c \
 	validator/control_verify.c \
 	validator/deposit.c \
 	validator/finish.c validator/finish.h \
@@ -56,7 +57,9 @@ libvalidator_a_SOURCES = \
 	validator/metrics.c validator/metrics.h \
 	validator/manifest_edit.c validator/manifest_edit.h \
 	validator/peer.c validator/peer.h \
+	validator/prune.h \
 	validator/reuse.c validator/reuse.h \
+	validator/schedule.c validator/schedule.h \
 	validator/session.c validator/session.h validator/session_int.h \
 	validator/session_append.c \
 	validator/session_check.c \

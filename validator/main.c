@@ -24,6 +24,7 @@
 #include "validator/jobs/verify.h"
 #include "validator/manifest_edit.h"
 #include "validator/peer.h"
+#include "validator/schedule.h"
 #include "validator/session.h"
 #include "validator/start.h"
 #include "validator/store/threads.h"
@@ -229,6 +230,8 @@ make_modules(struct validator *v)
 	if ((v->sessions = sessions_new(v, &e)) == NULL ||
 	    sessions_recover(v->sessions, &e) == -1)
 		fatal_e("main", &e, "cannot take over sessions");
+	if ((v->schedule = schedule_new(v, &e)) == NULL)
+		fatal_e("main", &e, "cannot read the schedule");
 }
 
 /* Sessions stay as they are: the next process goes on with them. */
@@ -238,6 +241,7 @@ free_modules(struct validator *v)
 	size_t i;
 
 	sessions_suspend(v->sessions);
+	schedule_free(&v->schedule);
 	jobs_stop_all(v->jobs);
 	peers_free(&v->peers);
 	checker_pool_stop(v->checkers);

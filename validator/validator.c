@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "validator/schedule.h"
 
 struct vstore *
 validator_store(struct validator *v, const char *name)
@@ -66,6 +67,8 @@ validator_reload(struct validator *v, struct err *e)
 		v->stores[i].conf = next.stores[i];
 	validator_conf_free(&v->conf);
 	v->conf = next;
+	if (v->schedule != NULL)
+		schedule_changed(v->schedule);
 	log_info("validator", "configuration loaded again");
 	return 0;
 }

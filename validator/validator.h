@@ -25,6 +25,7 @@ struct jobs;
 struct lockdb;
 struct manifest_edits;
 struct peers;
+struct schedule;
 struct sessions;
 struct store;
 struct store_pool;
@@ -60,6 +61,7 @@ struct validator {
 	struct audit *audit;
 	struct jobs *jobs;
 	struct verifier *verifier;
+	struct schedule *schedule;
 	struct manifest_edits *edits;
 	struct sessions *sessions;
 	struct peers *peers;

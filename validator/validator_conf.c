@@ -16,10 +16,12 @@
 #include <unistd.h>
 
 #include "common/arena.h"
+#include "common/calendar.h"
 #include "common/err.h"
 #include "common/mem.h"
 #include "common/format/names.h"
 
+#define JOB_NAME_MAX 32
 #define STORE(member) offsetof(struct datastore_conf, member)
 #define VAL(member) offsetof(struct validator_conf, member)
 
@@ -30,6 +32,86 @@ check_absolute(const char *value, struct err *e)
 		return err_set(e, ERR_PARAM, "must be an absolute path");
 	return 0;
 }
+
+static int
+check_schedule(const char *value, struct err *e)
+{
+	struct calendar c;
+
+	return value[0] == '\0' ? 0 : calendar_parse(value, &c, e);
+}
+
+static int
+check_ns(const char *value, struct err *e)
+{
+	struct backup_ns ns;
+
+	return ns_parse(&ns, value, e);
+}
+
+static int
+check_job_name(const char *value, struct err *e)
+{
+	if (!safe_id_valid(value) || strlen(value) > JOB_NAME_MAX)
+		return err_set(e, ERR_PARAM, "not a name for a job");
+	return 0;
+}
+
+/* What every kind of scheduled job has. */
+#define JOB_OPTS(type_)                                                 \
+	{.name = "schedule",                                            \
+	    .type = CONF_STR,                                           \
+	    .offset = offsetof(type_, schedule),                        \
+	    .flags = CONF_F_REQUIRED | CONF_F_RELOAD,                   \
+	    .check = check_schedule,                                    \
+	    .doc = "When, as a calendar event: daily, mon..fri 02:30, " \
+		   "*:0/15."},                                          \
+	    {.name = "ns",                                              \
+		.type = CONF_STR,                                       \
+		.offset = offsetof(type_, ns),                          \
+		.flags = CONF_F_RELOAD,                                 \
+		.check = check_ns,                                      \
+		.doc = "Namespace; the root if it is left out."},       \
+	{                                                               \
+		.name = "max-depth", .type = CONF_UINT,                 \
+		.offset = offsetof(type_, max_depth), .def = "7",       \
+		.max = NAMESPACE_DEPTH_MAX, .flags = CONF_F_RELOAD,     \
+		.doc = "At most so many levels of namespaces below."    \
+	}
+
+static const struct conf_opt verify_job_opts[] = {
+    JOB_OPTS(struct verify_job_conf),
+    {.name = "ignore-verified",
+	.type = CONF_BOOL,
+	.offset = offsetof(struct verify_job_conf, ignore_verified),
+	.def = "yes",
+	.flags = CONF_F_RELOAD,
+	.doc = "Skip snapshots that were verified before."},
+    {.name = "outdated-after",
+	.type = CONF_UINT,
+	.offset = offsetof(struct verify_job_conf, outdated_after),
+	.flags = CONF_F_RELOAD,
+	.doc = "But not if that is more days ago. 0: however long ago."},
+    {.name = NULL},
+};
+
+#define KEEP(what)                                                       \
+	{                                                                \
+		.name = "keep-" #what, .type = CONF_UINT,                \
+		.offset = offsetof(struct prune_job_conf, keep.what),    \
+		.flags = CONF_F_RELOAD,                                  \
+		.doc = "Keep so many " #what " snapshots of each group." \
+	}
+static const struct conf_opt prune_job_opts[] = {
+    JOB_OPTS(struct prune_job_conf),
+    KEEP(last),
+    KEEP(hourly),
+    KEEP(daily),
+    KEEP(weekly),
+    KEEP(monthly),
+    KEEP(yearly),
+    {.name = NULL},
+};
 
 static const struct conf_opt datastore_opts[] = {
     {.name = "path",
@@ -103,6 +185,30 @@ static const struct conf_opt datastore_opts[] = {
 	.max = 65536,
 	.flags = CONF_F_RELOAD,
 	.doc = "Sessions that may be open at a time."},
+    {.name = "gc-schedule",
+	.type = CONF_STR,
+	.offset = STORE(gc_schedule),
+	.flags = CONF_F_RELOAD,
+	.check = check_schedule,
+	.doc = "When garbage is collected, as a calendar event: daily, "
+	       "mon..fri 02:30."},
+    {.name = "verify-job",
+	.type = CONF_SECTION,
+	.offset = STORE(verify_jobs),
+	.sub = verify_job_opts,
+	.sub_size = sizeof(struct verify_job_conf),
+	.flags = CONF_F_RELOAD,
+	.check = check_job_name,
+	.doc = "Verifies snapshots on a schedule."},
+    {.name = "prune-job",
+	.type = CONF_SECTION,
+	.offset = STORE(prune_jobs),
+	.sub = prune_job_opts,
+	.sub_size = sizeof(struct prune_job_conf),
+	.flags = CONF_F_RELOAD,
+	.check = check_job_name,
+	.doc = "Removes old snapshots on a schedule. Without keep rules "
+	       "nothing is removed."},
     {.name = "maintenance",
 	.type = CONF_ENUM,
 	.offset = STORE(maintenance),

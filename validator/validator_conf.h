@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "common/conf.h"
+#include "common/format/prune.h"
 
 struct err;
 
@@ -23,6 +24,25 @@ enum maintenance {
 	MAINTENANCE_OFFLINE,
 };
 
+/* Scheduled work: titles are names, unique in their datastore; schedule is a
+ * calendar event (common/calendar.h) that was parsed once. */
+struct verify_job_conf {
+	char *title;
+	char *schedule;
+	char *ns;
+	uint64_t max_depth;
+	int ignore_verified;
+	uint64_t outdated_after; /* days; 0: never */
+};
+
+struct prune_job_conf {
+	char *title;
+	char *schedule;
+	char *ns;
+	uint64_t max_depth;
+	struct prune_rules keep;
+};
+
 struct datastore_conf {
 	char *title; /* its name */
 	char *path;
@@ -35,7 +55,10 @@ struct datastore_conf {
 	uint64_t stat_threads;
 	uint64_t io_threads;
 	uint64_t max_sessions;
-	int maintenance; /* enum maintenance */
+	char *gc_schedule;                /* "": none */
+	struct conf_sections verify_jobs; /* struct verify_job_conf */
+	struct conf_sections prune_jobs;  /* struct prune_job_conf */
+	int maintenance;                  /* enum maintenance */
 	char *maintenance_message;
 };
 

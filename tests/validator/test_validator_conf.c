@@ -142,6 +142,68 @@ Test(validator_conf, mistakes)
 	fails("resume-time");
 }
 
+Test(validator_conf, schedules)
+{
+	const struct datastore_conf *d;
+	const struct verify_job_conf *v;
+	const struct prune_job_conf *p;
+	struct validator_conf c;
+
+	put("datastores.d/a.conf",
+	    "datastore \"aaa\" { path = \"/a\"\n"
+	    "gc-schedule = \"daily\"\n"
+	    "verify-job \"w\" { schedule = \"sat 02:30\"\n"
+	    "outdated-after = 30 }\n"
+	    "prune-job \"one\" { schedule = \"*:0/15\"\nns = \"a/b\"\n"
+	    "max-depth = 1\nkeep-last = 3\nkeep-yearly = 9 }\n"
+	    "prune-job \"two\" { schedule = \"monthly\" } }\n");
+	c = load();
+	d = validator_conf_store(&c, "aaa");
+	cr_assert_not_null(d);
+	cr_expect_str_eq(d->gc_schedule, "daily");
+	cr_assert_eq(d->verify_jobs.n, 1);
+	v = d->verify_jobs.v;
+	cr_expect_str_eq(v->title, "w");
+	cr_expect_str_eq(v->schedule, "sat 02:30");
+	cr_expect(v->ignore_verified && v->outdated_after == 30);
+	cr_expect(v->max_depth == 7 && v->ns[0] == '\0');
+	cr_assert_eq(d->prune_jobs.n, 2);
+	p = d->prune_jobs.v;
+	cr_expect_str_eq(p[0].ns, "a/b");
+	cr_expect(p[0].max_depth == 1 && p[0].keep.last == 3 &&
+	    p[0].keep.yearly == 9 && p[0].keep.daily == 0);
+	cr_expect_str_eq(p[1].title, "two");
+	validator_conf_free(&c);
+}
+
+static void
+job_fails(const char *text, const char *says)
+{
+	char conf[512];
+
+	snprintf(conf, sizeof(conf),
+	    "datastore \"aaa\" { path = \"/a\"\n%s }\n", text);
+	put("datastores.d/a.conf", conf);
+	fails(says);
+}
+
+Test(validator_conf, mistakes_in_schedules)
+{
+	job_fails("gc-schedule = \"dayly\"", "'dayly'");
+	job_fails("gc-schedule = \"25:00\"", "'25'");
+	job_fails("verify-job \"w\" { }", "schedule");
+	job_fails("verify-job \"w\" { schedule = \"mon..fri 2:60\" }", "'60'");
+	job_fails("prune-job \"../w\" { schedule = \"daily\" }", "name");
+	job_fails("prune-job \"w\" { schedule = \"daily\"\nns = \"..\" }",
+	    "ns");
+	job_fails("prune-job \"w\" { schedule = \"daily\"\n"
+		  "max-depth = 8 }",
+	    "max-depth");
+	job_fails("prune-job \"w\" { schedule = \"daily\" }\n"
+		  "prune-job \"w\" { schedule = \"daily\" }",
+	    "w");
+}
+
 Test(validator_conf, what_a_reload_may_change)
 {
 	struct validator_conf a, b;
@@ -151,7 +213,8 @@ Test(validator_conf, what_a_reload_may_change)
 	a = load();
 	put("validator.conf", "resume-time = 20s\n");
 	put("datastores.d/a.conf",
-	    "datastore \"aaa\" { path = \"/a\"\nmaintenance = offline }\n");
+	    "datastore \"aaa\" { path = \"/a\"\nmaintenance = offline\n"
+	    "prune-job \"p\" { schedule = \"daily\" } }\n");
 	b = load();
 	cr_assert_null(validator_conf_changed(&a, &b));
 	validator_conf_free(&b);
