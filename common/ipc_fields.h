@@ -470,8 +470,8 @@
 
 /* ---- VJ, of a verification ---- */
 
-/* The answer to JOB_CHECKER: a checker's socket (channel VC) and its arena, from
- * whose first block on its results stand. */
+/* The answer to JOB_CHECKER: a checker's socket (channel VC) and its arena,
+ * from whose first block on its results stand. */
 #define MSG_JOB_CHECKER_READY(F)
 
 /* Another checker; the one that the slot had before is ended. */

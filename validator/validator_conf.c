@@ -90,6 +90,7 @@ static const struct conf_opt verify_job_opts[] = {
     {.name = "outdated-after",
 	.type = CONF_UINT,
 	.offset = offsetof(struct verify_job_conf, outdated_after),
+	.def = "0",
 	.flags = CONF_F_RELOAD,
 	.doc = "But not if that is more days ago. 0: however long ago."},
     {.name = NULL},
@@ -99,7 +100,7 @@ static const struct conf_opt verify_job_opts[] = {
 	{                                                                \
 		.name = "keep-" #what, .type = CONF_UINT,                \
 		.offset = offsetof(struct prune_job_conf, keep.what),    \
-		.flags = CONF_F_RELOAD,                                  \
+		.def = "0", .flags = CONF_F_RELOAD,                      \
 		.doc = "Keep so many " #what " snapshots of each group." \
 	}
 static const struct conf_opt prune_job_opts[] = {
