@@ -8,9 +8,12 @@ tests_server_libtlspeer_a_CPPFLAGS = $(TEST_CPPFLAGS) $(SSL_CFLAGS)
 check_PROGRAMS += \
 	tests/server/test_aclient \
 	tests/server/test_address_count \
+	tests/server/test_coro \
+	tests/server/test_file_path \
 	tests/server/test_http1 \
 	tests/server/test_http1_parser \
 	tests/server/test_identity \
+	tests/server/test_pack \
 	tests/server/test_params \
 	tests/server/test_render \
 	tests/server/test_router \
@@ -19,6 +22,15 @@ check_PROGRAMS += \
 tests_server_test_address_count_SOURCES = tests/server/test_address_count.c
 tests_server_test_address_count_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_server_test_address_count_LDADD = $(SERVER_TEST_LIBS)
+tests_server_test_coro_SOURCES = tests/server/test_coro.c
+tests_server_test_coro_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_server_test_coro_LDADD = $(SERVER_TEST_LIBS)
+tests_server_test_file_path_SOURCES = tests/server/test_file_path.c
+tests_server_test_file_path_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_server_test_file_path_LDADD = $(SERVER_TEST_LIBS)
+tests_server_test_pack_SOURCES = tests/server/test_pack.c
+tests_server_test_pack_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_server_test_pack_LDADD = $(SERVER_TEST_LIBS)
 tests_server_test_http1_SOURCES = tests/server/test_http1.c
 tests_server_test_http1_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_server_test_http1_LDADD = tests/server/libtlspeer.a $(SERVER_TEST_LIBS)

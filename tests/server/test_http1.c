@@ -99,6 +99,91 @@ short_file(struct request *req)
 	request_reply_fd(req, io_memfd("test", 100, 0, NULL), 200);
 }
 
+/* A stream of pieces: 'a' as far as the text goes, '.' waits once for more(),
+ * '!' fails. */
+struct pieces {
+	struct request *req;
+	const char *next;
+	struct event *later;
+};
+
+static void
+pieces_later(evutil_socket_t fd, short what, void *arg)
+{
+	struct pieces *p = arg;
+
+	(void)fd;
+	(void)what;
+	p->req->ops->more(p->req);
+}
+
+static ssize_t
+pieces_read(void *arg, void *buf, size_t len, struct err *e)
+{
+	struct pieces *p = arg;
+	size_t n = strspn(p->next, "a");
+
+	if (n == 0 && *p->next == '.') {
+		p->next++;
+		event_active(p->later, EV_TIMEOUT, 0);
+		return RESPONSE_WAIT;
+	}
+	if (*p->next == '!')
+		return err_set(e, ERR_CORRUPT, "broken");
+	cr_assert(n <= len);
+	memcpy(buf, p->next, n);
+	p->next += n;
+	return (ssize_t)n;
+}
+
+static int pieces_freed;
+
+static void
+pieces_free(void *arg)
+{
+	struct pieces *p = arg;
+
+	pieces_freed++;
+	event_free(p->later);
+	free(p);
+}
+
+static void
+pieces(struct request *req, const char *text, uint64_t len)
+{
+	static const struct response_stream stream = {pieces_read, pieces_free};
+	struct pieces *p = xcalloc(1, sizeof(*p));
+
+	p->req = req;
+	p->next = text;
+	p->later = event_new(req->base, -1, 0, pieces_later, p);
+	request_reply_stream(req, "text/x-pieces", len, &stream, p);
+}
+
+static void
+stream(struct request *req)
+{
+	pieces(req, "aaa.aaaaa..a", RESPONSE_LEN_UNKNOWN);
+}
+
+static void
+sized_stream(struct request *req)
+{
+	pieces(req, "aaa.aaaaa", 8);
+}
+
+static void
+short_stream(struct request *req)
+{
+	pieces(req, "aaa.a", 8);
+}
+
+static void
+broken_stream(struct request *req)
+{
+	pieces(req, "aaa.!", RESPONSE_LEN_UNKNOWN);
+}
+
 static const struct param_def echo_params[] = {
     {"n", PARAM_INTEGER, PARAM_OPTIONAL, 0, 1000, NULL},
     {.name = NULL},
@@ -112,6 +197,10 @@ static const struct route routes[] = {
     {METHOD_POST, "raw", NULL, ROUTE_RAW, raw},
     {METHOD_GET, "file", NULL, 0, file},
     {METHOD_GET, "short", NULL, 0, short_file},
+    {METHOD_GET, "stream", NULL, 0, stream},
+    {METHOD_GET, "sized-stream", NULL, 0, sized_stream},
+    {METHOD_GET, "short-stream", NULL, 0, short_stream},
+    {METHOD_GET, "broken-stream", NULL, 0, broken_stream},
 };
 
 static void
@@ -336,6 +425,51 @@ Test(http1, a_file_that_is_too_short_breaks_the_connection)
 {
 	say("GET /short HTTP/1.1\r\n\r\n");
 	cr_expect(tls_peer_wait_flag(app.peer, &app.closed));
+}
+
+Test(http1, a_stream_of_unknown_length_is_chunked)
+{
+	say("GET /stream HTTP/1.1\r\n\r\nGET /echo?n=6 HTTP/1.1\r\n\r\n");
+	cr_assert(tls_peer_wait(app.peer, "\"n\":6"));
+	cr_expect_eq(count("content-type: text/x-pieces\r\n"), 1);
+	cr_expect_eq(count("transfer-encoding: chunked\r\n"), 1);
+	cr_expect_eq(count("content-length"), 1); /* that of the second */
+	cr_expect_eq(
+	    count("\r\n\r\n3\r\naaa\r\n5\r\naaaaa\r\n1\r\na\r\n0\r\n\r\n"), 1);
+	cr_expect_eq(pieces_freed, 1);
+}
+
+/* HTTP/1.0 knows its end from that of the connection. */
+Test(http1, a_stream_of_unknown_length_for_http_1_0)
+{
+	say("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+	cr_expect(tls_peer_wait_closed(app.peer));
+	cr_expect_eq(count("chunked"), 0);
+	cr_expect_eq(count("connection: close\r\n"), 1);
+	cr_expect_eq(count("\r\n\r\naaaaaaaaa"), 1);
+}
+
+Test(http1, a_stream_of_known_length)
+{
+	say("GET /sized-stream HTTP/1.1\r\n\r\n"
+	    "GET /echo?n=6 HTTP/1.1\r\n\r\n");
+	cr_assert(tls_peer_wait(app.peer, "\"n\":6"));
+	cr_expect_eq(count("content-length: 8\r\n"), 1);
+	cr_expect_eq(count("\r\n\r\naaaaaaaaHTTP/1.1 200"), 1);
+	cr_expect_eq(pieces_freed, 1);
+}
+
+Test(http1, a_stream_that_is_too_short_breaks_the_connection)
+{
+	say("GET /short-stream HTTP/1.1\r\n\r\n");
+	cr_expect(tls_peer_wait_flag(app.peer, &app.closed));
+}
+
+Test(http1, a_stream_that_fails_breaks_the_connection)
+{
+	say("GET /broken-stream HTTP/1.1\r\n\r\n");
+	cr_expect(tls_peer_wait_flag(app.peer, &app.closed));
+	cr_expect_eq(count("0\r\n\r\n"), 0);
 }
 
 Test(http1, the_body_waits_for_the_dispatch)
