@@ -45,6 +45,7 @@ struct gc {
 	struct running_job *held;
 	uint64_t held_seq;
 	enum gc_step held_step;
+	bool was_held;
 };
 
 static const char *const step_names[GC_STEP_COUNT] = {
@@ -110,6 +111,8 @@ step_go_on(struct gc *g)
 		event_add(g->hold_timer, &tv);
 		return;
 	}
+	if (g->was_held)
+		log_info("gc", "goes on step=%s", step_names[g->held_step]);
 	g->held = NULL;
 	step_reply(r, g->held_seq);
 	running_job_unhold(r);
@@ -134,7 +137,8 @@ JOB_HANDLER(gc_step)
 	if (msg_get_JOB_GC_STEP(&m->body, &msg) == -1 || msg.step == 0 ||
 	    msg.step >= GC_STEP_COUNT || g->held != NULL)
 		return err_set(&m->err, ERR_PROTO, "malformed JOB_GC_STEP");
-	if (step_is_held(g, (enum gc_step)msg.step))
+	g->was_held = step_is_held(g, (enum gc_step)msg.step);
+	if (g->was_held)
 		log_info("gc", "held step=%s", step_names[msg.step]);
 	g->held = r;
 	g->held_seq = m->seq;

@@ -24,6 +24,7 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/str.h"
 #include "validator/jobs/gc_filter.h"
 #include "validator/store/chunk_name.h"
 #include "validator/store/layout.h"
@@ -32,6 +33,7 @@
 #define QUEUE_MAX 64 /* batches that wait for the main thread */
 #define TICK_MS 200
 #define ESTIMATE_FOLDERS 64u
+#define FOLDERS_AT_ONCE 16u /* for a thread: STORE_PREFIXES is a multiple */
 
 struct batch {
 	STAILQ_ENTRY(batch) entry;
@@ -42,7 +44,8 @@ struct batch {
 
 struct sweeper {
 	const struct gc_sweep *s;
-	pthread_mutex_t lock; /* of all that follows */
+	bool there[STORE_PREFIXES]; /* folders */
+	pthread_mutex_t lock;       /* of all that follows */
 	pthread_cond_t changed;
 	STAILQ_HEAD(, batch) queue;
 	unsigned int queued;
@@ -270,7 +273,7 @@ end_with(struct sweeper *w, const struct err *why)
 	pthread_cond_broadcast(&w->changed);
 }
 
-/* With the lock: the next folder to sweep, or STORE_PREFIXES. */
+/* With the lock: the first of the next folders to sweep, or STORE_PREFIXES. */
 static unsigned int
 folder_take(struct sweeper *w)
 {
@@ -280,8 +283,25 @@ folder_take(struct sweeper *w)
 		err_set(&why, ERR_ABORTED, "task aborted");
 		end_with(w, &why);
 	}
-	return w->ends || w->next == STORE_PREFIXES ? STORE_PREFIXES
-						    : w->next++;
+	if (w->ends || w->next == STORE_PREFIXES)
+		return STORE_PREFIXES;
+	w->next += FOLDERS_AT_ONCE;
+	return w->next - FOLDERS_AT_ONCE;
+}
+
+static int
+folders_sweep(struct folder *f, unsigned int first, struct err *e)
+{
+	unsigned int i;
+
+	memset(&f->sum, 0, sizeof(f->sum));
+	for (i = first; i < first + FOLDERS_AT_ONCE; i++) {
+		snprintf(f->prefix, sizeof(f->prefix), "%04x", i & 0xffff);
+		f->sizes = i % f->w->s->sample == 0;
+		if (f->w->there[i] && folder_sweep(f, e) == -1)
+			return -1;
+	}
+	return 0;
 }
 
 static void *
@@ -296,15 +316,12 @@ thread_main(void *arg)
 	pthread_mutex_lock(&w->lock);
 	while ((i = folder_take(w)) < STORE_PREFIXES) {
 		pthread_mutex_unlock(&w->lock);
-		snprintf(f.prefix, sizeof(f.prefix), "%04x", i & 0xffff);
-		f.sizes = i % w->s->sample == 0;
-		memset(&f.sum, 0, sizeof(f.sum));
-		rv = folder_sweep(&f, &e);
+		rv = folders_sweep(&f, i, &e);
 		pthread_mutex_lock(&w->lock);
 		if (rv == -1)
 			end_with(w, &e);
 		add_up(&w->total, &f.sum);
-		w->folders++;
+		w->folders += FOLDERS_AT_ONCE;
 		w->chunks +=
 		    f.sum.disk_chunks + f.sum.pending_chunks + f.sum.old_chunks;
 	}
@@ -381,6 +398,26 @@ serve(struct sweeper *w)
 		pthread_cond_wait(&w->changed, &w->lock);
 }
 
+/* Asking for each of them would take longer, where most are missing. */
+static int
+find_folders(struct sweeper *w, struct err *e)
+{
+	struct dirent *d;
+	uint8_t b[2];
+	DIR *dir;
+	int rv = 0;
+
+	if ((dir = folder_open(w->s->chunks_fd, ".", e)) == NULL)
+		return err_set(e, ERR_IO, "cannot list the chunk folders");
+	while (errno = 0, (d = readdir(dir)) != NULL)
+		if (str_unhex(b, 2, d->d_name, strlen(d->d_name)) == 0)
+			w->there[b[0] << 8 | b[1]] = true;
+	if (errno != 0)
+		rv = err_errno(e, errno, "cannot list the chunk folders");
+	closedir(dir);
+	return rv;
+}
+
 static void
 sweeper_init(struct sweeper *w, const struct gc_sweep *s)
 {
@@ -415,9 +452,11 @@ gc_sweep(const struct gc_sweep *s, struct gc_swept *out, struct err *e)
 	pthread_t *threads = xcalloc(s->threads, sizeof(*threads));
 	struct sweeper w;
 	unsigned int i;
-	int rv;
+	int rv = -1;
 
 	sweeper_init(&w, s);
+	if (find_folders(&w, e) == -1)
+		goto out;
 	pthread_mutex_lock(&w.lock);
 	for (i = 0; i < s->threads; i++) {
 		if (pthread_create(&threads[i], NULL, thread_main, &w) != 0)
@@ -433,6 +472,7 @@ gc_sweep(const struct gc_sweep *s, struct gc_swept *out, struct err *e)
 	pthread_mutex_unlock(&w.lock);
 	for (i = 0; i < s->threads; i++)
 		pthread_join(threads[i], NULL);
+out:
 	free(threads);
 	sweeper_fini(&w);
 	return rv;

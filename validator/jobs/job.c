@@ -165,7 +165,7 @@ job_run(struct job *j)
 
 	err_set(&e, ERR_INTERNAL, "job failed without a reason");
 	if (j->kind->run(j, &e) == -1) {
-		m.code = (uint16_t)e.code;
+		m.code = (uint16_t)(e.code != ERR_OK ? e.code : ERR_INTERNAL);
 		snprintf(m.text, sizeof(m.text), "%s", e.msg);
 	}
 	wire_w_init(&w, buf, sizeof(buf));
