@@ -10,7 +10,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/conftest.py \
 	tests/process/fake_server.py \
 	tests/process/faults.c tests/process/faults.py \
-	tests/process/instance.py \
+	tests/process/instance.py tests/process/interleave \
 	tests/process/pbs.py \
 	tests/process/pytest.ini \
 	tests/process/pxar.py \
@@ -34,6 +34,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_h2_session.py \
 	tests/process/test_listings.py \
 	tests/process/test_limits.py \
+	tests/process/test_interleave.py \
 	tests/process/test_locks.py \
 	tests/process/test_metrics.py \
 	tests/process/test_mounts.py \

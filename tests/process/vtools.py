@@ -26,16 +26,17 @@ def make_validator(validator_options=None, store_options=None,
     return inst
 
 
-def make_small_validator(validator_options=None, chunks=range(1000)):
-    """The same with a datastore that can hold only these chunks: without the
-    other folders a garbage collection takes no time."""
+def make_small_validator(validator_options=None, digests=None):
+    """The same with a datastore that can hold only these chunks (None: those
+    of chunk(0) to chunk(999)): without the other folders a garbage collection
+    takes no time."""
     inst = TestInstance(make_folder())
     inst.prepare(('store',), {}, validator_options or {}, {})
     inst.write_confs()
     path = inst.stores / 'store'
     for p in (path, path / '.chunks',
-              *{inst.store().chunk_path(chunk(n)[1]).parent
-                for n in chunks}):
+              *{inst.store().chunk_path(d).parent for d in
+                digests or [chunk(n)[1] for n in range(1000)]}):
         p.mkdir(mode=0o750 if '.chunks' in p.parts else 0o755)
     (path / '.lock').touch(mode=0o644)
     if os.getuid() == 0:
