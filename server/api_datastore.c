@@ -131,6 +131,8 @@ api_prune_store(struct request *req)
 
 	api_call_init(&c, req, CALL_PRUNE_STORE, text);
 	set_keep(&c.msg, &req->params);
+	if (params_has(&req->params, "max-depth"))
+		c.msg.time = 1 + params_int(&req->params, "max-depth", 0);
 	api_call_start(req, &c);
 }
 

@@ -257,8 +257,13 @@ prune_lock(struct call *c, struct prune_snap *s)
 	char name[SNAPSHOT_STR_MAX + 1];
 
 	snapshot_to_str(&s->snap, name);
-	task_log(p->task, "%s %s", name, prune_mark_str(s->mark));
-	if (s->mark != PRUNE_REMOVE)
+	/* In the words of datastore-format 6.8. */
+	if (c->row->op == CALL_PRUNE)
+		task_log(p->task, "%s %s", name, prune_mark_str(s->mark));
+	else
+		task_log(p->task, "%s%s %s", is_dry(c) ? "would " : "",
+		    prune_mark_str(s->mark), name);
+	if (s->mark != PRUNE_REMOVE || is_dry(c))
 		return;
 	if (call_lock(c, LOCK_SNAP_EXCLUSIVE, &s->ns, &s->snap,
 		"possibly running or in use", &s->err) == -1)
@@ -278,7 +283,7 @@ prune_listed(struct call *c)
 		call_end(c);
 		return;
 	}
-	if (is_dry(c)) {
+	if (is_dry(c) && c->row->op == CALL_PRUNE) {
 		prune_answer(c);
 		return;
 	}
@@ -286,7 +291,8 @@ prune_listed(struct call *c)
 		call_fail(c, &e);
 		return;
 	}
-	if ((c->m.flags & PRUNE_F_TASK) != 0) {
+	if ((c->m.flags & PRUNE_F_TASK) != 0 ||
+	    c->row->op == CALL_PRUNE_STORE) {
 		record_file_free(&c->records);
 		call_answer_now(c);
 	}
@@ -320,6 +326,8 @@ prune_begin(struct call *c)
 	p->rules.yearly = c->m.n5;
 	if (c->row->op == CALL_PRUNE)
 		c->records = record_file_new();
+	else if (c->m.time > 0 && c->m.time <= NAMESPACE_DEPTH_MAX)
+		p->max_depth = (unsigned int)c->m.time - 1;
 	call_submit(c, prune_list, prune_listed);
 }
 

@@ -376,6 +376,34 @@ def test_upids(instance, snapshot):
         [f'{instance.store_name}:host/{snap[1]}']
 
 
+# ---- prune-datastore: a task, also if dry, down to a depth
+
+@pytest.mark.parametrize('dry', [True, False])
+def test_prune_of_a_datastore(instance, dry):
+    conn, base = instance.login(), f'admin/datastore/{instance.store_name}'
+    top = f'pruned-{dry}'
+    spaces = (top, f'{top}/a', f'{top}/a/b')
+    for ns in spaces:
+        parent, _, name = ns.rpartition('/')
+        conn.post(f'{base}/namespace', {'parent': parent, 'name': name})
+        for when in (1600000000, 1600000100):
+            back_up(instance, ('host', 'x', when), ns=ns)
+    r = conn.request('POST', f'{base}/prune-datastore', json={
+        'keep-last': 1, 'ns': spaces[1], 'max-depth': 0,
+        'dry-run': dry}).check()
+    assert UPID.fullmatch(r.data)
+    assert wait_for(lambda: page(conn, r.data, test_status=True)['active']
+                    is False)
+    log = [line['t'][27:] for line in page(conn, r.data, limit=0)['data']]
+    would = 'would ' if dry else ''
+    assert f'{would}remove host/x/2020-09-13T12:26:40Z' in log
+    assert f'{would}keep host/x/2020-09-13T12:28:20Z' in log
+    assert log[-1] == 'TASK OK'
+    left = [len(conn.request('GET', f'{base}/snapshots',
+                             {'ns': ns}).check().data) for ns in spaces]
+    assert left == [2, 2 if dry else 1, 2]
+
+
 # ---- 27 and the rest of 4.6
 
 def test_error_bodies_of_previous_have_eight_bytes(instance, snapshot):
