@@ -217,6 +217,8 @@ api_ns_delete(struct request *req)
 	}
 	api_call_init(&c, req, CALL_NS_DELETE, NULL);
 	c.msg.flags = params_bool(&req->params, "delete-groups", 0) ? 1 : 0;
+	if (!params_bool(&req->params, "error-on-protected", 1))
+		c.msg.flags |= 2;
 	api_call_start(req, &c);
 }
 

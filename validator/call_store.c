@@ -23,6 +23,8 @@
 
 #define GC_STATUS_MAX 16384u /* a LINE record holds it */
 #define NS_GROUPS_MAX 100000u
+#define NS_DELETE_F_GROUPS 1u
+#define NS_DELETE_F_KEEP 2u /* what is protected stays, which is no error */
 
 /* --- STORE_LIST (wire-protocol 3.1) --- */
 
@@ -231,7 +233,7 @@ ns_delete_list(struct call *c, struct err *e)
 	struct ns_delete *d = c->state;
 
 	d->e = e;
-	if ((c->m.flags & 1) == 0)
+	if ((c->m.flags & NS_DELETE_F_GROUPS) == 0)
 		return 0;
 	err_clear(e);
 	if (ns_dir_each(c->vs->store, &c->ns, NAMESPACE_DEPTH_MAX,
@@ -258,9 +260,11 @@ ns_delete_run(struct call *c, struct err *e)
 		kept += r.kept;
 	}
 	if (kept > 0)
-		return err_set(e, ERR_EXISTS,
-		    "namespace only partially deleted due to protected "
-		    "snapshots");
+		return (c->m.flags & NS_DELETE_F_KEEP) != 0
+		    ? 0
+		    : err_set(e, ERR_EXISTS,
+			  "namespace only partially deleted due to protected "
+			  "snapshots");
 	if (ns_dir_remove(c->vs->store, &c->ns, e) == -1)
 		return e->code == ERR_EXISTS
 		    ? err_set(e, ERR_EXISTS,

@@ -271,6 +271,34 @@ def test_protected(world):
                          error_on_protected=False).check()
 
 
+def test_namespace_that_is_not_empty(world):
+    conn, base = world.conn, 'admin/datastore/store'
+    for parent, name in (('', 'full'), ('full', 'in'), ('full', 'void')):
+        conn.post(f'{base}/namespace', {'parent': parent, 'name': name})
+    snap = ('host', 'kept', 1600000000)
+    with world.instance.backup(snap, ns='full/in') as s:
+        s.backup_dynamic('a.didx', [b'x' * 4096])
+
+    def delete(**more):
+        return world.request('DELETE', 'namespace', ns='full', **more)
+
+    def left():
+        r = world.request('GET', 'namespace', parent='full').check()
+        return sorted(x['ns'] for x in r.data)
+    begins(delete(), 400, 'namespace only partially deleted')
+    assert left() == ['full', 'full/in'], 'empty ones are gone'
+    world.put('protected', snap, protected=True, ns='full/in')
+    said(delete(delete_groups=True), 400,
+         'namespace only partially deleted due to protected snapshots')
+    delete(delete_groups=True, error_on_protected=False).check()
+    assert left() == ['full', 'full/in']
+    world.put('protected', snap, protected=False, ns='full/in')
+    assert delete(delete_groups=True).check().data is None
+    assert delete().check().data is None, 'it is not there'
+    said(world.request('DELETE', 'namespace', ns=''), 400,
+         'Cannot create/delete root namespace!')
+
+
 def test_second_log(world):
     def upload():
         return world.request('POST', 'upload-backup-log', world.base,
