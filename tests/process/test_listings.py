@@ -1,12 +1,17 @@
 """What each caller sees in listings (wire-protocol 3.3, 3.4, 6.4, 7.2): the
 groups and snapshots of which owner, with counts and sizes, and whose tasks."""
 
+import json
+import shutil
+import subprocess
+
 import pytest
 
 import pbs
 from accounts import Accounts, all_at_once, owns
 from instance import wait_for
 from pbs import blob
+from store import time_text
 
 ALICE, BOB, AUDITOR, READER, NOBODY, BELOW, CHIEF = (
     f'{name}@pbs' for name in ('alice', 'bob', 'auditor', 'reader', 'nobody',
@@ -217,6 +222,94 @@ def test_files_of_a_snapshot(world, caller):
             assert sorted(f['filename'] for f in r.check().data) == FILES
         else:
             assert r.status in (400, 403)
+
+
+# ---- what a snapshot may be besides
+
+FINGERPRINT = ':'.join(f'{i:02x}' for i in range(32))
+VERIFICATION = {'state': 'failed', 'upid': 'UPID:localhost:0000A1B2:00BC614E:'
+                '0000001F:66671C80:verify:s1:u@pbs:'}
+
+
+@pytest.fixture
+def odd(world):
+    """A folder for snapshots that somebody else made, and its listing."""
+    store = world.instance.store()
+    path = store.snapshot_path(('host', 'odd', 1600000000))
+    pattern = store.snapshot_path(('host', 'first', 1600000000))
+    subprocess.run(['cp', '-a', pattern.parent, path.parent], check=True)
+
+    def listed():
+        return {s['backup-time']: s for s in world.get(
+            CHIEF, 'snapshots', backup_id='odd').check().data}
+    yield path, listed
+    shutil.rmtree(path.parent)
+
+
+def rewrite(path, change):
+    manifest = json.loads(pbs.unblob((path / 'index.json.blob').read_bytes()))
+    change(manifest)
+    (path / 'index.json.blob').write_bytes(
+        blob(json.dumps(manifest).encode()))
+
+
+def test_encrypted_signed_and_verified(odd):
+    path, listed = odd
+
+    def change(manifest):
+        manifest['signature'] = 'ab' * 32
+        manifest['unprotected'] = {'key-fingerprint': FINGERPRINT,
+                                   'verify_state': VERIFICATION}
+        manifest['files'][0]['crypt-mode'] = 'encrypt'
+        manifest['files'][1]['crypt-mode'] = 'sign-only'
+    rewrite(path, change)
+    s = listed()[1600000000]
+    assert (s['fingerprint'], s['verification']) == (FINGERPRINT,
+                                                     VERIFICATION)
+    assert {f['filename']: f['crypt-mode'] for f in s['files']} == {
+        'a.conf.blob': 'encrypt', 'a.didx': 'sign-only',
+        'index.json.blob': 'sign-only'}
+    assert s['size'] == sum(f['size'] for f in s['files'])
+
+
+@pytest.mark.parametrize('damage', ['missing', 'garbage', 'encrypted'])
+def test_unfinished_or_unreadable(world, odd, damage):
+    """Plain names, no size; strict clients skip it."""
+    path, listed = odd
+    newest = path.parent / time_text(1600000200)
+    manifest = newest / 'index.json.blob'
+    if damage == 'missing':
+        manifest.unlink()
+    else:
+        manifest.write_bytes(b'garbage' * 10 if damage == 'garbage'
+                             else pbs.encrypted_blob(b'{}' * 30))
+    found = listed()
+    assert set(found) == {1600000000, 1600000100, 1600000200}
+    s = found[1600000200]
+    assert 'size' not in s and s['protected'] is False
+    names_found = [set(f) for f in s['files']]
+    assert names_found == [{'filename'}] * len(names_found)
+    names_found = sorted(f['filename'] for f in s['files'])
+    assert names_found == (FILES[:2] if damage == 'missing' else FILES)
+    assert 'size' in found[1600000100]
+    r = world.get(CHIEF, 'files', backup_type='host', backup_id='odd',
+                  backup_time=1600000200)
+    assert r.status == 400 and r.text.startswith('unable to load blob ')
+    group = next(g for g in world.get(CHIEF, 'groups').check().data
+                 if g['backup-id'] == 'odd')
+    assert group['backup-count'] == 3
+    # The newest finished one: one that has a manifest.
+    assert group['last-backup'] == \
+        (1600000100 if damage == 'missing' else 1600000200)
+
+
+def test_group_without_snapshots_is_left_out(world, odd):
+    path, listed = odd
+    for when in (1600000000, 1600000100, 1600000200):
+        shutil.rmtree(path.parent / time_text(when))
+    assert listed() == {}
+    assert 'odd' not in {g['backup-id']
+                         for g in world.get(CHIEF, 'groups').check().data}
 
 
 # ---- counts

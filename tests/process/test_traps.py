@@ -374,6 +374,26 @@ def test_upids(instance, snapshot):
         assert ('exitstatus' in status) == (status['status'] == 'stopped')
     assert [t['worker_id'] for t in tasks if t['user'] == odd] == \
         [f'{instance.store_name}:host/{snap[1]}']
+    assert f'{instance.store_name}:host/{snap[1]}/5F5E1000' in \
+        [t['worker_id'] for t in tasks if t['worker_type'] == 'reader']
+
+
+# ---- 4.7.3: benchmarks
+
+def test_benchmark_belongs_to_nobody_and_leaves_nothing(instance, store):
+    snap = ('host', 'benchmark', 1600000000)
+    for conn in (instance.login(), instance.token(), instance.login()):
+        with instance.backup(snap, conn, benchmark=True) as s:
+            streams = [s.start('POST', 'speedtest', body=bytes(CHUNK))
+                       for _ in range(4)]
+            for stream in streams:
+                assert s.wait(stream).check().data is None
+        assert wait_for(lambda: not instance.locks(snap))
+        assert not store.snapshot_path(snap).exists()
+    task = last_task(instance, 'benchmark', 'host/benchmark')
+    assert task['status'] == 'OK'
+    assert any('benchmark finished successfully' in line
+               for line in instance.task_log(task['upid']))
 
 
 # ---- prune-datastore: a task, also if dry, down to a depth
