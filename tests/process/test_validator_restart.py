@@ -1,15 +1,18 @@
 """The validator dies at any point, and no running backup notices more than a
 pause."""
 
+import fcntl
 import os
 
 import pytest
+
+import vworker
 
 from instance import wait_for
 from pbs import CHUNK, blob, fixed_csum, unblob
 from vtools import (backup, chunk, failure, later, manifest, new_group,
                     register, task_log, upload_image, val, wait_gone)
-from vworker import Closed, READER, Worker
+from vworker import Closed, Failed, READER, Worker
 
 __all__ = ['val']
 
@@ -165,6 +168,88 @@ def test_key_is_needed_and_one_worker_only(val):
     w.connect()
     w.resume()
     w.put_blob('a.blob', blob(b'still ours'))
+    w.close()
+
+
+def null():
+    return os.open('/dev/null', os.O_RDWR)
+
+
+def pipe():
+    ends = os.pipe()
+    os.close(ends[1])
+    return ends[0]
+
+
+def folder():
+    return os.open('/', os.O_RDONLY)
+
+
+def memfd(size, *seals):
+    fd = os.memfd_create('x', os.MFD_ALLOW_SEALING)
+    os.truncate(fd, size)
+    for seal in seals:
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seal)
+    return fd
+
+
+def unsealed():
+    """Could be cut below a reader."""
+    return memfd(64 << 20)
+
+
+def odd_size():
+    return memfd(65537, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+
+
+def huge():
+    return memfd(1 << 40, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+
+
+@pytest.mark.parametrize('make', [null, pipe, folder, unsealed, odd_size,
+                                  huge], ids=lambda f: f.__name__)
+def test_descriptors_of_the_wrong_kind(val, make):
+    """Instead of the arena, and of a call's data: refused, and the session
+    waits on for its own worker."""
+    snap = backup(val, new_group(), [1])
+    w = Worker(val).open(later(snap))
+    val.kill_validator()
+    val.start_validator()
+    fd, arena = make(), w.arena_fd
+    w.connect()
+    w.arena_fd = fd
+    with pytest.raises((Failed, Closed)):
+        w.resume()
+    w.connect()
+    w.arena_fd = arena
+    w.resume()
+    w.put_blob('a.blob', blob(b'still ours'))
+    other = Worker(val)
+    kind, backup_id, when = snap
+    with pytest.raises((Failed, Closed)):
+        other.ask('CALL_DATA', fds=[fd],
+                  op=vworker.OPS['SNAP_NOTES_SET'], store='store',
+                  type=vworker.TYPES[kind], id=backup_id, time=when,
+                  grant=vworker.grant(other.key, vworker.CALL, 'r@pbs',
+                                      store='store'))
+    assert 'notes' not in val.store().manifest(snap)['unprotected']
+    os.close(fd)
+    other.close()
+    w.close()
+
+
+@pytest.mark.parametrize('count', [0, 2])
+def test_descriptors_missing_or_surplus(val, count):
+    w = Worker(val).open(new_group())
+    val.kill_validator()
+    val.start_validator()
+    w.connect()
+    seq = w.send('SESSION_RESUME', fds=[w.arena_fd] * count,
+                 resume_key=w.resume_key)
+    with pytest.raises(Closed):
+        w.wait(seq)
+    w.connect()
+    w.resume()
     w.close()
 
 
