@@ -1,5 +1,5 @@
 /*
- * The commands of holdfast that are one REST call: listings, forget, status,
+ * The commands of holdfast that list: groups, snapshots, files; status,
  * version.
  */
 #include "config.h"
@@ -11,13 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/call.h"
 #include "client/client.h"
-#include "client/http.h"
 #include "client/remote.h"
 #include "common/err.h"
 #include "common/format/snapshot.h"
 #include "common/json.h"
-#include "common/sbuf.h"
 #include "common/table.h"
 
 static const struct table_col group_cols[] = {
@@ -60,58 +59,6 @@ static const struct table_col version_cols[] = {
     {"server", "server", TABLE_STR},
     {NULL, NULL, TABLE_STR},
 };
-
-/* ---- asking */
-
-static void
-add_group(struct sbuf *target, const struct backup_group *g)
-{
-	http_add_query(target, "backup-type", backup_type_str(g->type));
-	http_add_query(target, "backup-id", g->id);
-}
-
-static void
-add_snapshot(struct sbuf *target, const struct backup_snapshot *s)
-{
-	add_group(target, &s->group);
-	http_add_query_u64(target, "backup-time", (uint64_t)s->time);
-}
-
-static void
-add_ns(struct sbuf *target, const char *ns)
-{
-	if (ns != NULL && ns[0] != '\0')
-		http_add_query(target, "ns", ns);
-}
-
-/* Calls and frees the target. */
-static int
-call(struct remote *r, const char *method, struct sbuf *target,
-    struct json **out, struct err *e)
-{
-	int rv = remote_call(r, method, sbuf_str(target), out, e);
-
-	sbuf_fini(target);
-	return rv;
-}
-
-/* An array of objects. */
-static int
-call_list(struct remote *r, struct sbuf *target, struct json **out,
-    struct err *e)
-{
-	struct json *data;
-
-	if (call(r, "GET", target, &data, e) == -1)
-		return -1;
-	if (json_type(data) != JSON_ARRAY) {
-		json_free(&data);
-		return err_set(e, ERR_CORRUPT,
-		    "the server's answer is not a list");
-	}
-	*out = data;
-	return 0;
-}
 
 /* ---- what the rows show beside the server's own members */
 
@@ -244,36 +191,17 @@ int
 client_list(void *values, int nargs, char **args, struct err *e)
 {
 	const struct client_opts *o = values;
-	struct remote *r = remote_open(o, e);
-	struct sbuf target;
 	struct json *rows;
-	int rv;
+	struct call c;
+	int rv = -1;
 
 	(void)nargs;
 	(void)args;
-	if (r == NULL)
-		return -1;
-	remote_target(r, &target, "groups");
-	add_ns(&target, o->ns);
-	rv = call_list(r, &target, &rows, e);
-	if (rv == 0)
+	if (call_open(&c, o, "groups", e) == 0 &&
+	    (rv = call_run_list(&c, "GET", &rows, e)) == 0)
 		print_rows(o, group_cols, rows, describe_group);
-	remote_close(r);
+	call_close(&c);
 	return rv;
-}
-
-/* The snapshots of a group, or of all (NULL). */
-static int
-fetch_snapshots(struct remote *r, const char *ns, const struct backup_group *g,
-    struct json **out, struct err *e)
-{
-	struct sbuf target;
-
-	remote_target(r, &target, "snapshots");
-	add_ns(&target, ns);
-	if (g != NULL)
-		add_group(&target, g);
-	return call_list(r, &target, out, e);
 }
 
 int
@@ -282,18 +210,19 @@ client_snapshot_list(void *values, int nargs, char **args, struct err *e)
 	const struct client_opts *o = values;
 	struct backup_group g;
 	struct json *rows;
-	struct remote *r;
-	int rv;
+	struct call c;
+	int rv = -1;
 
 	if (nargs > 0 && group_parse(&g, args[0], e) == -1)
 		return -1;
-	r = remote_open(o, e);
-	if (r == NULL)
-		return -1;
-	rv = fetch_snapshots(r, o->ns, nargs > 0 ? &g : NULL, &rows, e);
+	if (call_open(&c, o, "snapshots", e) == 0) {
+		if (nargs > 0)
+			call_add_group(&c, &g);
+		rv = call_run_list(&c, "GET", &rows, e);
+	}
 	if (rv == 0)
 		print_rows(o, snapshot_cols, rows, describe_snapshot);
-	remote_close(r);
+	call_close(&c);
 	return rv;
 }
 
@@ -302,50 +231,23 @@ client_snapshot_files(void *values, int nargs, char **args, struct err *e)
 {
 	const struct client_opts *o = values;
 	struct backup_snapshot s;
-	struct sbuf target;
 	struct json *rows;
-	struct remote *r;
-	int rv;
+	struct call c;
+	int rv = -1;
 
 	(void)nargs;
 	if (snapshot_parse(&s, args[0], e) == -1)
 		return -1;
-	r = remote_open(o, e);
-	if (r == NULL)
-		return -1;
-	remote_target(r, &target, "files");
-	add_ns(&target, o->ns);
-	add_snapshot(&target, &s);
-	rv = call_list(r, &target, &rows, e);
+	if (call_open(&c, o, "files", e) == 0) {
+		call_add_snapshot(&c, &s);
+		rv = call_run_list(&c, "GET", &rows, e);
+	}
 	if (rv == 0) {
 		table_print(stdout, (enum output_format)o->output_format,
 		    file_cols, rows);
 		json_free(&rows);
 	}
-	remote_close(r);
-	return rv;
-}
-
-int
-client_snapshot_forget(void *values, int nargs, char **args, struct err *e)
-{
-	const struct client_opts *o = values;
-	struct backup_snapshot s;
-	struct sbuf target;
-	struct remote *r;
-	int rv;
-
-	(void)nargs;
-	if (snapshot_parse(&s, args[0], e) == -1)
-		return -1;
-	r = remote_open(o, e);
-	if (r == NULL)
-		return -1;
-	remote_target(r, &target, "snapshots");
-	add_ns(&target, o->ns);
-	add_snapshot(&target, &s);
-	rv = call(r, "DELETE", &target, NULL, e);
-	remote_close(r);
+	call_close(&c);
 	return rv;
 }
 
@@ -353,17 +255,14 @@ int
 client_status(void *values, int nargs, char **args, struct err *e)
 {
 	const struct client_opts *o = values;
-	struct remote *r = remote_open(o, e);
-	struct sbuf target;
 	struct json *data;
-	int rv;
+	struct call c;
+	int rv = -1;
 
 	(void)nargs;
 	(void)args;
-	if (r == NULL)
-		return -1;
-	remote_target(r, &target, "status");
-	rv = call(r, "GET", &target, &data, e);
+	if (call_open(&c, o, "status", e) == 0)
+		rv = call_run(&c, "GET", &data, e);
 	if (rv == 0 && json_type(data) != JSON_OBJECT) {
 		json_free(&data);
 		rv = err_set(e, ERR_CORRUPT,
@@ -374,7 +273,7 @@ client_status(void *values, int nargs, char **args, struct err *e)
 		    status_cols, data);
 		json_free(&data);
 	}
-	remote_close(r);
+	call_close(&c);
 	return rv;
 }
 
@@ -443,8 +342,9 @@ listing_snapshot(struct remote *r, const char *ns, const char *name,
 	struct backup_snapshot s;
 	struct backup_group g;
 	struct json *rows;
+	struct call c;
 	size_t i;
-	int found = 0;
+	int found = 0, rv;
 
 	if (snapshot_parse(out, name, NULL) == 0)
 		return 0;
@@ -453,7 +353,11 @@ listing_snapshot(struct remote *r, const char *ns, const char *name,
 		    "'%s' is neither a snapshot (TYPE/ID/TIME) nor a group "
 		    "(TYPE/ID)",
 		    name);
-	if (fetch_snapshots(r, ns, &g, &rows, e) == -1)
+	call_begin(&c, r, "snapshots", ns);
+	call_add_group(&c, &g);
+	rv = call_run_list(&c, "GET", &rows, e);
+	call_close(&c);
+	if (rv == -1)
 		return -1;
 	for (i = 0; i < json_len(rows); i++) {
 		if (json_type(json_at(rows, i)) != JSON_OBJECT ||

@@ -5,11 +5,15 @@ libclient_a_SOURCES = \
 	client/client.h client/commands.def client/options.def \
 	client/access.c client/access.h \
 	client/backup.c \
+	client/benchmark.c \
+	client/call.c client/call.h \
 	client/download.c client/download.h \
 	client/h2.c client/h2.h \
 	client/http.c client/http.h \
 	client/known.c client/known.h \
 	client/listing.c client/listing.h \
+	client/manage.c \
+	client/namespaces.c \
 	client/places.c client/places.h \
 	client/progress.c client/progress.h \
 	client/remote.c client/remote.h \
@@ -19,6 +23,7 @@ libclient_a_SOURCES = \
 	client/source.c client/source.h \
 	client/spec.c client/spec.h \
 	client/target.c client/target.h \
+	client/tasks.c \
 	client/tls.c client/tls.h \
 	client/trust.c client/trust.h \
 	client/upload.c client/upload.h client/upload_int.h \

@@ -24,6 +24,7 @@
 #define CONNECT_TIMEOUT_MS (10 * 1000)
 #define TARGET_MAX 4096
 #define LOGIN_TARGET "/api2/json/access/ticket"
+#define TYPE_FORM "application/x-www-form-urlencoded"
 
 struct remote {
 	struct repository repo;
@@ -33,39 +34,52 @@ struct remote {
 	char *headers; /* of every request, with the credentials */
 };
 
-/* One request; the answer's data belongs to the caller. */
+/* One request that succeeds; reply is the caller's. */
 static int
-request(struct remote *r, const char *method, const char *target,
-    const struct json *body, struct json **out, struct err *e)
+exchange(struct remote *r, const char *method, const char *target,
+    const char *content_type, const void *body, size_t len,
+    struct http_reply *reply, struct err *e)
 {
-	char *text = body != NULL ? json_compact(body, NULL) : NULL;
 	struct http_request q = {
 	    .method = method,
 	    .target = target,
 	    .host = r->server,
 	    .headers = r->headers,
-	    .content_type = text != NULL ? "application/json"
-					 : "application/x-www-form-urlencoded",
-	    .body = text,
-	    .body_len = text != NULL ? strlen(text) : 0,
+	    .content_type = content_type,
+	    .body = body,
+	    .body_len = len,
 	};
+
+	if (http_send(r->http, &q, reply, e) == -1)
+		return -1;
+	if (http_check_status(reply->status, reply->body, reply->body_len, e) ==
+	    0)
+		return 0;
+	http_reply_fini(reply);
+	return -1;
+}
+
+/* With parameters in the target, or in JSON. */
+static int
+request(struct remote *r, const char *method, const char *target,
+    const struct json *body, struct json **out, struct err *e)
+{
+	char *text = body != NULL ? json_compact(body, NULL) : NULL;
 	struct http_reply reply;
-	struct json *data = NULL;
 	int rv;
 
-	rv = http_send(r->http, &q, &reply, e);
+	rv = exchange(r, method, target,
+	    text != NULL ? "application/json" : TYPE_FORM, text,
+	    text != NULL ? strlen(text) : 0, &reply, e);
 	if (text != NULL)
 		mem_wipe_free(text, strlen(text));
 	if (rv == -1)
 		return -1;
-	rv = http_check_status(reply.status, reply.body, reply.body_len, e);
-	if (rv == 0 && out != NULL) {
-		data = http_data(reply.body, reply.body_len, e);
-		rv = data != NULL ? 0 : -1;
+	if (out != NULL) {
+		*out = http_data(reply.body, reply.body_len, e);
+		rv = *out != NULL ? 0 : -1;
 	}
 	http_reply_fini(&reply);
-	if (rv == 0 && out != NULL)
-		*out = data;
 	return rv;
 }
 
@@ -216,6 +230,32 @@ remote_call(struct remote *r, const char *method, const char *target,
     struct json **out, struct err *e)
 {
 	return request(r, method, target, NULL, out, e);
+}
+
+int
+remote_call_whole(struct remote *r, const char *method, const char *target,
+    struct json **out, struct err *e)
+{
+	struct http_reply reply;
+
+	if (exchange(r, method, target, TYPE_FORM, NULL, 0, &reply, e) == -1)
+		return -1;
+	*out = json_parse(reply.body, reply.body_len, JSON_DEPTH_DEFAULT, e);
+	http_reply_fini(&reply);
+	return *out != NULL ? 0 : -1;
+}
+
+int
+remote_upload(struct remote *r, const char *target, const void *data,
+    size_t len, struct err *e)
+{
+	struct http_reply reply;
+
+	if (exchange(r, "POST", target, "application/octet-stream", data, len,
+		&reply, e) == -1)
+		return -1;
+	http_reply_fini(&reply);
+	return 0;
 }
 
 struct h2 *

@@ -28,6 +28,13 @@ void remote_target(const struct remote *r, struct sbuf *target,
 int remote_call(struct remote *r, const char *method, const char *target,
     struct json **out, struct err *e);
 
+/* The same, but the whole object around the data. */
+int remote_call_whole(struct remote *r, const char *method, const char *target,
+    struct json **out, struct err *e);
+/* POST of bytes; the answer's data is dropped. */
+int remote_upload(struct remote *r, const char *target, const void *data,
+    size_t len, struct err *e);
+
 /* Upgrades with this target ("/api2/json/backup?...") and protocol.  The
  * session is the caller's and ends before remote_close(). */
 struct h2 *remote_upgrade(struct remote *r, const char *target,

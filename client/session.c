@@ -17,12 +17,14 @@
 #include "common/sbuf.h"
 
 #define TARGET_MAX 4096
+#define BACKUP_PROTOCOL "proxmox-backup-protocol-v1"
 /* An index of the largest image that a server can hold in memory as well. */
 #define FILE_MAX (UINT32_C(1) << 31)
 
 static struct h2 *
 open_session(struct remote *r, const char *path, const char *protocol,
-    const char *ns, const struct backup_snapshot *s, struct err *e)
+    const char *ns, const struct backup_snapshot *s, const char *flag,
+    struct err *e)
 {
 	const struct repository *repo = remote_repository(r);
 	struct sbuf target;
@@ -36,7 +38,7 @@ open_session(struct remote *r, const char *path, const char *protocol,
 	http_add_query(&target, "backup-type", backup_type_str(s->group.type));
 	http_add_query(&target, "backup-id", s->group.id);
 	http_add_query_u64(&target, "backup-time", (uint64_t)s->time);
-	http_add_query(&target, "debug", "true");
+	http_add_query(&target, flag, "true");
 	h = remote_upgrade(r, sbuf_str(&target), protocol, e);
 	sbuf_fini(&target);
 	return h;
@@ -46,8 +48,19 @@ struct h2 *
 session_backup(struct remote *r, const char *ns,
     const struct backup_snapshot *snapshot, struct err *e)
 {
-	return open_session(r, "/api2/json/backup",
-	    "proxmox-backup-protocol-v1", ns, snapshot, e);
+	return open_session(r, "/api2/json/backup", BACKUP_PROTOCOL, ns,
+	    snapshot, "debug", e);
+}
+
+struct h2 *
+session_benchmark(struct remote *r, const char *ns, int64_t time, struct err *e)
+{
+	struct backup_snapshot s;
+
+	if (snapshot_set(&s, "host", "benchmark", time, e) == -1)
+		return NULL;
+	return open_session(r, "/api2/json/backup", BACKUP_PROTOCOL, ns, &s,
+	    "benchmark", e);
 }
 
 struct h2 *
@@ -55,7 +68,7 @@ session_reader(struct remote *r, const char *ns,
     const struct backup_snapshot *snapshot, struct err *e)
 {
 	return open_session(r, "/api2/json/reader",
-	    "proxmox-backup-reader-protocol-v1", ns, snapshot, e);
+	    "proxmox-backup-reader-protocol-v1", ns, snapshot, "debug", e);
 }
 
 int

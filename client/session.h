@@ -22,6 +22,10 @@ struct h2 *session_backup(struct remote *r, const char *ns,
 struct h2 *session_reader(struct remote *r, const char *ns,
     const struct backup_snapshot *snapshot, struct err *e);
 
+/* A backup session of group host/benchmark, of which nothing stays. */
+struct h2 *session_benchmark(struct remote *r, const char *ns, int64_t time,
+    struct err *e);
+
 /* Time of the previous backup, 0 if there is none. */
 int session_previous_time(struct h2 *h, int64_t *out, struct err *e);
 /* A file of the previous backup; the caller frees. */

@@ -59,6 +59,7 @@ class FakeServer:
         self.headers = []     # of HTTP/1.1 requests
         self.previous = None  # files of the base
         self.lists = {}       # what: data of a listing
+        self.whole = {}       # what: the whole answer, data and beside it
         self.refuse = {}      # path: (status, text)
         self.user, self.password = 'u@pbs', 'secret'
         threading.Thread(target=self.accept, daemon=True).start()
@@ -138,6 +139,9 @@ class FakeServer:
                 return 401, b'permission check failed.'
             data = {'username': self.user, 'ticket': 'PBS:ticket',
                     'CSRFPreventionToken': 'csrf'}
+        elif path.rsplit('/', 1)[1] in self.whole:
+            return 200, json.dumps(
+                self.whole[path.rsplit('/', 1)[1]]).encode()
         else:
             data = self.lists.get(path.rsplit('/', 1)[1])
         return 200, json.dumps({'data': data}).encode()
