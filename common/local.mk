@@ -19,6 +19,7 @@ libcommon_a_SOURCES = \
 	common/json_text.c \
 	common/lmdb.c common/lmdb.h \
 	common/log.c common/log.h \
+	common/log_journal.c common/log_journal.h \
 	common/mem.c common/mem.h \
 	common/msg.c common/msg.h common/msg_rows.h \
 	common/path.c common/path.h \

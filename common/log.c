@@ -1,7 +1,8 @@
 /*
- * Log lines of every process: to the journal's stderr with priorities, to
- * syslog, or to a terminal.  Each line is one write, so lines of several
- * processes do not mix.  Nothing here reads input.
+ * Log lines of every process: to the journal with fields (log_journal.c) or, if
+ * it is not to be had, by its stderr with priorities; to syslog, or to a
+ * terminal.  Each line is one write, so lines of several processes do not mix.
+ * Nothing here reads input.
  */
 #include "config.h"
 
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/err.h"
+#include "common/log_journal.h"
 #include "common/proc.h"
 
 #define LOG_LINE_MAX 2048
@@ -31,8 +33,13 @@ static struct {
 	const char *program;
 	enum log_target target;
 	int debug;
+	int journal; /* -1: by stderr */
 	char prefix[256];
-} log_state = {.program = "holdfast", .target = LOG_TARGET_STDERR};
+} log_state = {
+    .program = "holdfast",
+    .target = LOG_TARGET_STDERR,
+    .journal = -1,
+};
 
 static const char *const target_name[] = {
     [LOG_TARGET_STDERR] = "stderr",
@@ -75,8 +82,22 @@ log_init(const char *program, unsigned int flags)
 	snprintf(env, sizeof(env), "%s%s", target_name[log_state.target],
 	    log_state.debug ? "+debug" : "");
 	setenv(PROC_ENV_LOG, env, 1);
+	if (log_state.target == LOG_TARGET_JOURNAL && log_state.journal == -1)
+		log_state.journal = log_journal_open(NULL);
 	if (log_state.target == LOG_TARGET_SYSLOG)
 		openlog(program, LOG_PID | LOG_NDELAY, LOG_DAEMON);
+}
+
+int
+log_keeps_fd(void)
+{
+	return log_state.journal;
+}
+
+void
+log_set_field(const char *name, const char *value)
+{
+	log_journal_field(name, value);
 }
 
 void
@@ -139,20 +160,26 @@ log_v(int priority, const char *sub, const char *reason, const char *fmt,
     va_list ap)
 {
 	char text[LOG_LINE_MAX];
-	size_t len;
+	size_t len, end;
 	char *p;
 	int saved = errno;
+	va_list copy;
 
+	va_copy(copy, ap);
 	snprintf(text, sizeof(text), "%s: %s", sub, log_state.prefix);
 	len = strlen(text);
 	vsnprintf(text + len, sizeof(text) - len, fmt, ap);
-	len = strlen(text);
+	end = strlen(text);
 	if (reason != NULL)
-		snprintf(text + len, sizeof(text) - len, ": %s", reason);
+		snprintf(text + end, sizeof(text) - end, ": %s", reason);
 	for (p = text; *p != '\0'; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			*p = '?';
-	log_write(priority, text);
+	if (log_state.journal == -1 ||
+	    log_journal_send(log_state.journal, log_state.program, priority,
+		text, len, fmt, copy) == -1)
+		log_write(priority, text);
+	va_end(copy);
 	errno = saved;
 }
 

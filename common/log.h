@@ -16,9 +16,9 @@ struct err;
 #define LOG_F_DEBUG 0x4
 
 /*
- * Call first.  Without LOG_F_STDERR: stderr with "<n>" priorities if it is
- * the journal's, else syslog.  The choice goes into the environment for
- * children.  program must stay valid.
+ * Call first.  Without LOG_F_STDERR: the journal if stderr is its (with fields,
+ * or by stderr with "<n>" priorities), else syslog.  The choice goes into the
+ * environment for children.  program must stay valid.
  */
 void log_init(const char *program, unsigned int flags);
 void log_set_debug(int on);
@@ -26,6 +26,15 @@ int log_debug_on(void);
 /* For a process that serves one peer: put before every message, already
  * escaped text; NULL removes it. */
 void log_set_prefix(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * The journal gets fields from " key=%..." in messages (log_journal.c) and
+ * these, of every line from now on: name is a literal ("HOLDFAST_STORE"), value
+ * escaped text, "" removes it.
+ */
+void log_set_field(const char *name, const char *value);
+/* The descriptor that lines go to and that must stay open, or -1. */
+int log_keeps_fd(void);
 
 #define LOG_PRINTF(n) __attribute__((format(printf, n, n + 1)))
 

@@ -23,6 +23,7 @@
 
 #include "common/err.h"
 #include "common/io.h"
+#include "common/log.h"
 #include "common/str.h"
 #include "common/wire.h"
 
@@ -112,7 +113,14 @@ proc_status_recv(int fd, struct proc_status *out, struct err *e)
 int
 proc_close_from(int first, struct err *e)
 {
-	if (close_range((unsigned int)first, ~0u, 0) == -1)
+	int keep = log_keeps_fd(), rv = 0;
+
+	if (keep > first)
+		rv =
+		    close_range((unsigned int)first, (unsigned int)keep - 1, 0);
+	if (keep >= first)
+		first = keep + 1;
+	if (rv == -1 || close_range((unsigned int)first, ~0u, 0) == -1)
 		return err_errno(e, errno, "cannot close descriptors");
 	return 0;
 }

@@ -115,7 +115,7 @@ pid_t proc_spawn(const struct proc_spawn *s, struct err *e);
  * proc_drop(), proc_harden(), sandbox_enter(), then the first byte from
  * outside.
  */
-int proc_close_from(int first, struct err *e);
+int proc_close_from(int first, struct err *e); /* but the log's */
 /* Both need root; the caller decides what a refusal means. */
 int proc_chroot(const char *dir, struct err *e);
 int proc_isolate_net(struct err *e);

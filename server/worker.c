@@ -129,6 +129,7 @@ worker_on_identified(struct api *api, const char *auth_id)
 		return;
 	snprintf(w->auth_id, sizeof(w->auth_id), "%s", auth_id);
 	log_set_prefix("%s %s", w->peer, STR_VIS(auth_id));
+	log_set_field("HOLDFAST_TENANT", STR_VIS(auth_id));
 	worker_tell(w);
 }
 
@@ -171,6 +172,7 @@ wrk_on_conn(void *ctx, struct ipc_msg *m)
 	m->fds[0] = -1;
 	memcpy(w->peer, conn.peer, sizeof(w->peer));
 	log_set_prefix("%s", w->peer);
+	log_set_field("HOLDFAST_PEER", w->peer);
 	w->conn = tls_conn_new(w->base, w->tls_ctx, fd,
 	    (unsigned int)w->conf->handshake_ms, &worker_tls_events, w, &e);
 	if (w->conn == NULL) {

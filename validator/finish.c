@@ -161,8 +161,9 @@ finish_done(struct session *s)
 		    s->id);
 	validator_kill_point(s->v, "finish-8");
 	session_audit(s, "session-finish", NULL);
-	log_info("session", "finished id=%016" PRIx64 " snapshot=%s/%s", s->id,
-	    s->vs->conf->title, s->snap_text);
+	log_info("session",
+	    "finished id=%016" PRIx64 " store=%s snapshot=%s user=%s", s->id,
+	    s->vs->conf->title, s->snap_text, STR_VIS(s->auth_id));
 	if (s->peer != NULL && f->asked)
 		PEER_SEND(s->peer, FINISHED, s->id, f->seq, &m, -1);
 	if (s->vs->conf->verify_new)

@@ -414,8 +414,10 @@ session_abort(struct session *s, const struct err *why)
 	if (s->state == SESSION_ABORTED || s->state == SESSION_CLOSED ||
 	    s->sessions->suspended)
 		return;
-	log_info("session", "aborted: %s id=%016" PRIx64 " snapshot=%s",
-	    why->msg, s->id, s->snap_text);
+	log_info("session",
+	    "aborted: %s id=%016" PRIx64 " store=%s snapshot=%s user=%s",
+	    why->msg, s->id, s->vs->conf->title, s->snap_text,
+	    STR_VIS(s->auth_id));
 	session_audit(s, "session-abort", why);
 	s->why = *why;
 	session_set_state(s, SESSION_ABORTED);

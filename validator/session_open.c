@@ -66,8 +66,8 @@ open_fail(struct opening *o, const struct err *why)
 	struct session *s = o->req.s;
 	struct peer *peer = s->peer;
 
-	log_info("session", "refused: %s snapshot=%s user=%s", why->msg,
-	    s->snap_text, STR_VIS(s->auth_id));
+	log_info("session", "refused: %s store=%s snapshot=%s user=%s",
+	    why->msg, s->vs->conf->title, s->snap_text, STR_VIS(s->auth_id));
 	session_audit(s, "session-open", why);
 	if (peer != NULL) {
 		peer_send_fail(peer, 0, o->req.seq, why);

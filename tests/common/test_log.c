@@ -2,8 +2,12 @@
 
 #include "common/log.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +16,7 @@
 #include <criterion/criterion.h>
 
 #include "common/err.h"
+#include "common/log_journal.h"
 #include "common/proc.h"
 
 static int out;
@@ -133,4 +138,96 @@ Test(log, fatal_e_ends, .exit_code = PROC_EXIT_FATAL)
 Test(log, fatal_sys_ends, .exit_code = PROC_EXIT_FATAL)
 {
 	fatal_sys("sub", "broken");
+}
+
+/* --- the journal --- */
+
+static int journal; /* its end of the socket */
+
+static int
+fake_journal(void)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	char dir[] = "/tmp/test-log.XXXXXX";
+	int fd;
+
+	cr_assert(mkdtemp(dir) != NULL);
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/socket", dir);
+	journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	cr_assert(bind(journal, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	fd = log_journal_open(sa.sun_path);
+	unlink(sa.sun_path);
+	rmdir(dir);
+	return fd;
+}
+
+__attribute__((format(printf, 3, 4))) static int
+send_line(int fd, const char *text, const char *fmt, ...)
+{
+	va_list ap;
+	int rv;
+
+	va_start(ap, fmt);
+	rv = log_journal_send(fd, "prog", 6, text, 5, fmt, ap);
+	va_end(ap);
+	return rv;
+}
+
+static const char *
+received(void)
+{
+	static char buf[16384];
+	ssize_t n = recv(journal, buf, sizeof(buf) - 1, 0);
+
+	buf[n > 0 ? n : 0] = '\0';
+	return buf;
+}
+
+Test(log, journal_fields)
+{
+	int fd = fake_journal();
+
+	cr_assert(fd != -1);
+	cr_assert(send_line(fd, "sub: done id=07 store=a b user=x",
+		      "done id=%02d store=%s user=%s", 7, "a b", "x") == 0);
+	cr_assert_str_eq(received(),
+	    "PRIORITY=6\nSYSLOG_IDENTIFIER=prog\n"
+	    "MESSAGE=sub: done id=07 store=a b user=x\n"
+	    "HOLDFAST_SESSION=07\nHOLDFAST_TENANT=x\n"
+	    "HOLDFAST_STORE=a b\n");
+	close(fd);
+}
+
+Test(log, journal_fields_are_not_made_by_values)
+{
+	int fd = fake_journal();
+
+	cr_assert(send_line(fd, "sub: bad store=evil store=good",
+		      "bad %s store=%s", "store=evil", "good") == 0);
+	cr_assert(strstr(received(), "HOLDFAST_STORE=good\n") != NULL);
+	cr_assert(
+	    send_line(fd, "sub: bad store=evil", "bad %s", "store=evil") == 0);
+	cr_assert(strstr(received(), "HOLDFAST_") == NULL);
+	close(fd);
+}
+
+Test(log, journal_fields_of_the_process)
+{
+	char lng[4096];
+	int fd = fake_journal();
+
+	log_journal_field("HOLDFAST_PEER", "::1");
+	log_journal_field("HOLDFAST_TENANT", "a@pbs");
+	log_journal_field("HOLDFAST_TENANT", "");
+	cr_assert(send_line(fd, "sub: x", "x") == 0);
+	cr_assert(strstr(received(), "\nHOLDFAST_PEER=::1\n") != NULL);
+	memset(lng, 'x', sizeof(lng) - 1);
+	lng[sizeof(lng) - 1] = '\0';
+	/* Cut by log.c: then there is no field, and nothing is read behind. */
+	cr_assert(send_line(fd, "sub: xxx", "%s id=%d", lng, 1) == 0);
+	cr_assert(strstr(received(), "SESSION") == NULL);
+	close(fd);
+	close(journal);
+	fd = log_journal_open("/nonexistent");
+	cr_assert(fd == -1);
 }

@@ -69,9 +69,12 @@ check() {
 # Polls COMMAND... for a minute.
 soon() {
 	tries=0
-	until "$@"; do
+	until "$@" >"$work/try" 2>&1; do
 		tries=$((tries + 1))
-		[ $tries -lt 120 ] || return 1
+		[ $tries -lt 120 ] || {
+			cat "$work/try"
+			return 1
+		}
 		sleep 0.5
 	done
 }
@@ -273,6 +276,28 @@ restarts() {
 	check "a stuck validator is replaced" watchdog
 }
 
+# get PATH: from holdfast-metrics.socket
+get() {
+	inside bash -c 'exec 3<>/dev/tcp/127.0.0.1/9517
+		printf "GET %s HTTP/1.1\r\n\r\n" "$0" >&3
+		cat <&3' "$1"
+}
+
+# answers PATH PATTERN
+answers() {
+	get "$1" >"$work/answer"
+	cat "$work/answer"
+	grep -q "$2" "$work/answer"
+}
+
+monitoring() {
+	check "the socket of metrics" \
+	    inside systemctl enable --now holdfast-metrics.socket
+	check "it is healthy" answers /health '^ok'
+	check "metrics know the datastore" answers /metrics \
+	    '^holdfast_store_up{store="store1"} 1'
+}
+
 watchdog() {
 	dir=/run/systemd/system/holdfast-validator.service.d
 	inside sh -c "mkdir -p $dir && printf '[Service]\nWatchdogSec=2\n' \
@@ -353,6 +378,7 @@ make_next
 check "the container boots" boot
 installation
 first_steps
+monitoring
 restarts
 upgrade
 removal
