@@ -3,6 +3,7 @@ secret: a password's hash takes longer than a test of what it protects."""
 
 import concurrent.futures
 import json
+import threading
 
 from instance import TOKEN, USER
 
@@ -46,6 +47,7 @@ class Accounts:
         self.token = next(t for t in known['tokens']
                           if t['tokenid'] == f'{USER}!{TOKEN}')
         self.headers = {}
+        self.login_lock = threading.Lock()
 
     def add(self, auth_ids=(), acl=()):
         """acl: (path, auth id, role, propagate).  Users of tokens are made
@@ -64,11 +66,13 @@ class Accounts:
         conn = self.instance.connect()
         if '!' in auth_id:
             conn.use_token(auth_id, self.instance.state['token_secret'])
-        elif auth_id in self.headers:
-            conn.headers = self.headers[auth_id]
-        else:
-            conn.login(auth_id, self.instance.state['password'])
-            self.headers[auth_id] = conn.headers
+            return conn
+        # One at a time: the server takes a few logins of an address, no more.
+        with self.login_lock:
+            if auth_id not in self.headers:
+                conn.login(auth_id, self.instance.state['password'])
+                self.headers[auth_id] = conn.headers
+        conn.headers = self.headers[auth_id]
         return conn
 
 

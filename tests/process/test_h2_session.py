@@ -500,7 +500,7 @@ def test_reader_many_chunks_at_once(instance, stored):
 def test_reader_small_windows(instance, stored):
     """A client that reads slowly gets what its windows allow."""
     with instance.reader(stored) as s:
-        s.h2.update_settings({4: 1000})
+        s.h2.update_settings({4: 20000})
         s.flush()
         digests = pbs.parse_fixed(s.download('a.fidx'))[2]
         streams = [s.start('GET', 'chunk', {'digest': d.hex()})
