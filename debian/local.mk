@@ -6,4 +6,5 @@ EXTRA_DIST += debian/changelog debian/control debian/copyright debian/rules \
 	debian/holdfast-server.lintian-overrides \
 	debian/holdfast-server.postinst debian/holdfast-server.postrm \
 	debian/holdfast-server.prerm debian/holdfast-validator.install \
-	debian/holdfast-validator.postrm
+	debian/holdfast-validator.postrm \
+	debian/tests/control debian/tests/main-job

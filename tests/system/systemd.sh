@@ -98,6 +98,7 @@ make_root() {
 	echo holdfast-test >"$root/etc/hostname"
 	mkdir -p "$root/packages" "$root/next" "$root/test"
 	cp "$@" "$root/packages"
+	cp "$top/debian/tests/main-job" "$root/test"
 }
 
 # The same packages as the next version.
@@ -254,6 +255,7 @@ first_steps() {
 	check "a backup" back_up first
 	check "it comes back" comes_back first
 	check "a backup that reuses all" back_up first
+	check "the packages' own test" inside /test/main-job
 }
 
 restarts() {
