@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "admin/admin.h"
+#include "admin/adopt.h"
 #include "admin/layout.h"
 #include "admin/show.h"
 #include "common/err.h"
@@ -29,6 +31,7 @@
 #define CONF_FOLDER_MODE 0755
 #define CONF_FILE_MAX 65536
 #define OWNER_DEFAULT "holdfast-validator"
+#define OWNER_ORIGINAL "backup"
 #define VALIDATOR_UNIT "holdfast-validator.service"
 
 static const struct table_col cols[] = {
@@ -114,7 +117,8 @@ open_conf_folder(const struct admin_opts *o, struct err *e)
 }
 
 static int
-find_owner(const struct admin_opts *o, uid_t *uid, gid_t *gid, struct err *e)
+find_owner(const struct admin_opts *o, const char *def, uid_t *uid, gid_t *gid,
+    struct err *e)
 {
 	const char *name = o->owner;
 
@@ -123,7 +127,7 @@ find_owner(const struct admin_opts *o, uid_t *uid, gid_t *gid, struct err *e)
 		*gid = getegid();
 		return 0;
 	}
-	return proc_user(name != NULL ? name : OWNER_DEFAULT, uid, gid, e);
+	return proc_user(name != NULL ? name : def, uid, gid, e);
 }
 
 static void
@@ -177,9 +181,13 @@ restart_validator(const struct admin_opts *o, struct err *e)
 	return 0;
 }
 
+/* Makes a datastore in a folder, or takes one over. */
+typedef int prepare_fn(const char *path, uid_t uid, gid_t gid,
+    void (*progress)(int percent), struct err *e);
+
 static int
 create(const struct admin_opts *o, int confs, const char *name,
-    const char *path, struct err *e)
+    const char *path, prepare_fn *prepare, struct err *e)
 {
 	char *file = xasprintf("%s.conf", name);
 	struct sbuf b;
@@ -189,13 +197,13 @@ create(const struct admin_opts *o, int confs, const char *name,
 
 	sbuf_init(&b, CONF_FILE_MAX);
 	if (make_conf(&b, name, path, o->comment, e) == -1 ||
-	    find_owner(o, &uid, &gid, e) == -1)
+	    find_owner(o, OWNER_DEFAULT, &uid, &gid, e) == -1)
 		goto out;
 	if (faccessat(confs, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
 		err_set(e, ERR_EXISTS, "datastore '%s' exists already", name);
 		goto out;
 	}
-	if (layout_create(path, uid, gid,
+	if (prepare(path, uid, gid,
 		isatty(STDERR_FILENO) ? show_progress : NULL, e) == -1)
 		goto out;
 	rv = io_write_file_atomic(confs, file, b.data, b.len, CONF_MODE,
@@ -206,13 +214,11 @@ out:
 	return rv;
 }
 
-int
-admin_datastore_create(void *values, int nargs, char **args, struct err *e)
+static int
+add(const struct admin_opts *o, char **args, prepare_fn *prepare, struct err *e)
 {
-	const struct admin_opts *o = values;
 	int confs, rv;
 
-	(void)nargs;
 	if (!datastore_name_valid(args[0]))
 		return err_set(e, ERR_PARAM,
 		    "'%s' is not a name for a datastore: 3 to 32 letters, "
@@ -221,9 +227,143 @@ admin_datastore_create(void *values, int nargs, char **args, struct err *e)
 	confs = open_conf_folder(o, e);
 	if (confs == -1)
 		return -1;
-	rv = create(o, confs, args[0], args[1], e);
+	rv = create(o, confs, args[0], args[1], prepare, e);
 	io_close(&confs);
 	return rv == -1 ? -1 : restart_validator(o, e);
+}
+
+int
+admin_datastore_create(void *values, int nargs, char **args, struct err *e)
+{
+	(void)nargs;
+	return add(values, args, layout_create, e);
+}
+
+int
+admin_datastore_adopt(void *values, int nargs, char **args, struct err *e)
+{
+	(void)nargs;
+	return add(values, args, layout_adopt, e);
+}
+
+int
+admin_datastore_release(void *values, int nargs, char **args, struct err *e)
+{
+	uid_t uid;
+	gid_t gid;
+
+	(void)nargs;
+	if (find_owner(values, OWNER_ORIGINAL, &uid, &gid, e) == -1)
+		return -1;
+	return layout_release(args[0], uid, gid,
+	    isatty(STDERR_FILENO) ? show_progress : NULL, e);
+}
+
+/* --- maintenance -------------------------------------------------------- */
+
+static bool
+is_maintenance(const char *line, size_t len)
+{
+	static const char key[] = "maintenance";
+	size_t skip = strspn(line, " \t");
+
+	return skip + sizeof(key) <= len &&
+	    strncmp(line + skip, key, sizeof(key) - 1) == 0;
+}
+
+/* As we write them: nothing behind the brace. */
+static bool
+opens_section(const char *line, size_t len)
+{
+	const char *brace = memchr(line, '{', len);
+
+	return brace != NULL && len > 10 &&
+	    strncmp(line, "datastore ", 10) == 0 &&
+	    strspn(brace + 1, " \t\n") >= (size_t)(line + len - brace - 1);
+}
+
+/* The file with other lines about maintenance, behind the one that opens the
+ * section; -1 if it is none of ours. */
+static int
+edit_maintenance(const char *text, const char *mode, const char *message,
+    struct sbuf *b, struct err *e)
+{
+	unsigned int sections = 0;
+	size_t len;
+
+	for (; *text != '\0'; text += len) {
+		len = strcspn(text, "\n");
+		len += text[len] == '\n';
+		if (sections > 0 && is_maintenance(text, len))
+			continue;
+		sbuf_add(b, text, len);
+		if (!opens_section(text, len))
+			continue;
+		sections++;
+		if (strcmp(mode, "none") != 0 &&
+		    (put_setting(b, "maintenance", mode, e) == -1 ||
+			put_setting(b, "maintenance-message",
+			    message != NULL ? message : "", e) == -1))
+			return -1;
+	}
+	if (sections != 1 || b->overflow)
+		return err_set(e, ERR_UNSUPPORTED,
+		    "the datastore's file was written by hand: change it there, "
+		    "then reload the validator");
+	return 0;
+}
+
+static int
+write_maintenance(int confs, const char *name, const char *mode,
+    const char *message, struct err *e)
+{
+	char *file = xasprintf("%s.conf", name), *text = NULL;
+	struct sbuf b;
+	size_t len;
+	int rv = -1;
+
+	sbuf_init(&b, CONF_FILE_MAX);
+	if (io_read_file(confs, file, CONF_FILE_MAX, &text, &len, e) == -1) {
+		if (e->code == ERR_NOT_FOUND)
+			err_set(e, ERR_NOT_FOUND, "no such datastore '%s'",
+			    name);
+	} else if (edit_maintenance(text, mode, message, &b, e) == 0) {
+		rv = io_write_file_atomic(confs, file, b.data, b.len, CONF_MODE,
+		    IO_F_FSYNC, e);
+	}
+	sbuf_fini(&b);
+	free(text);
+	free(file);
+	return rv;
+}
+
+int
+admin_datastore_maintenance(void *values, int nargs, char **args, struct err *e)
+{
+	const struct admin_opts *o = values;
+	struct err why;
+	int confs, rv;
+
+	(void)nargs;
+	if (!datastore_name_valid(args[0]))
+		return err_set(e, ERR_PARAM, "no such datastore '%s'", args[0]);
+	if (strcmp(args[1], "none") != 0 && strcmp(args[1], "read-only") != 0 &&
+	    strcmp(args[1], "offline") != 0)
+		return err_set(e, ERR_PARAM,
+		    "'%s' is none of: none, read-only, offline", args[1]);
+	if ((confs = open_conf_folder(o, e)) == -1)
+		return -1;
+	rv = write_maintenance(confs, args[0], args[1], o->message, e);
+	io_close(&confs);
+	if (rv == -1)
+		return -1;
+	/* One that does not run reads it when it starts. */
+	if (admin_do(o, CTL_VALIDATOR, "reload", NULL, &why) == -1 &&
+	    why.code != ERR_UNAVAILABLE) {
+		*e = why;
+		return err_wrap(e, "written, but not in effect");
+	}
+	return 0;
 }
 
 /* Refuses while the validator has sessions open on it. */

@@ -53,9 +53,8 @@ is_empty(int fd, const char *path, struct err *e)
 	return rv;
 }
 
-/* A datastore inside another one would be swept by the outer one. */
-static int
-is_not_nested(const char *path, struct err *e)
+int
+layout_check_not_nested(const char *path, struct err *e)
 {
 	char *parent = xstrdup(path), *chunks, *slash;
 	int rv = 0;
@@ -155,7 +154,7 @@ layout_create(const char *path, uid_t uid, gid_t gid,
 		err_set(e, ERR_PARAM, "'%s' is not an absolute path", path);
 		goto out;
 	}
-	if (is_not_nested(path, e) == -1)
+	if (layout_check_not_nested(path, e) == -1)
 		goto out;
 	if (mkdir(path, BASE_MODE) == 0) {
 		made = 1;

@@ -15,5 +15,8 @@ struct err;
  */
 int layout_create(const char *path, uid_t uid, gid_t gid,
     void (*progress)(int percent), struct err *e);
+/* A datastore inside another one would be swept by the outer one:
+ * ERR_EXISTS. */
+int layout_check_not_nested(const char *path, struct err *e);
 
 #endif

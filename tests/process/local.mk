@@ -18,6 +18,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/store.py \
 	tests/process/test_access.py tests/process/test_acl.py \
 	tests/process/test_audit.py \
+	tests/process/test_adoption.py \
 	tests/process/test_auth.py \
 	tests/process/test_captured.py \
 	tests/process/test_captured_worker.py \
