@@ -342,14 +342,14 @@ upgrade() {
 }
 
 nothing_runs() {
-	! inside pgrep -l holdfast
+	! inside pgrep -l '^holdfast-'
 }
 
 removal() {
 	check "a backup begins" begin_backup remove
 	check "remove" inside sh -c \
 	    'dpkg -r holdfast-server holdfast-validator holdfast-admin'
-	check "nothing of it runs" soon nothing_runs
+	check "nothing of it runs" nothing_runs
 	inside pkill -CONT -x holdfast || true
 	check "its client ends" soon has_ended remove
 	check "purge" inside sh -c \
