@@ -25,6 +25,10 @@ ROLES = {
 }
 
 
+# Dozens of handshakes at once take their time on a small machine.
+PATIENT = {'server_options': {'handshake-timeout': '"60s"'}}
+
+
 def privileges(role):
     return set(ROLES[role].split()) if role else set()
 

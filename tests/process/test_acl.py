@@ -8,7 +8,7 @@ import accounts
 from accounts import Accounts, all_at_once, privileges, user_of
 
 STORE, SECOND = 'store', 'second'
-INSTANCE = {'datastores': (STORE, SECOND)}
+INSTANCE = {'datastores': (STORE, SECOND), **accounts.PATIENT}
 NAMESPACES = ('a', 'a/b', 'ab', 'c')
 ADMIN, AUDIT, BACKUP, READER = ('DatastoreAdmin', 'DatastoreAudit',
                                 'DatastoreBackup', 'DatastoreReader')

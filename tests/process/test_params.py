@@ -8,11 +8,13 @@ import urllib.parse
 
 import pytest
 
+import accounts
 import calls
 import instance as instance_module
 import pbs
 from calls import ALL_CALLS, HTTP1_CALLS
 
+INSTANCE = accounts.PATIENT
 FORM = 'application/x-www-form-urlencoded'
 JSON = 'application/json'
 TARGET_MAX = 3072

@@ -7,10 +7,12 @@ import subprocess
 
 import pytest
 
+import accounts
 import pbs
 from accounts import ROLES, Accounts, all_at_once, owns, privileges, user_of
 from pbs import blob
 
+INSTANCE = accounts.PATIENT
 NS = 'a/b'
 OTHER = 'other@pbs'
 FRIEND = 'friend@pbs'

@@ -7,6 +7,8 @@ import socket
 import ssl
 import time
 
+import pytest
+
 import pbs
 from conftest import TestInstance
 from instance import wait_for
@@ -91,6 +93,19 @@ def test_plain_http_is_redirected(instance):
                              b'Host: pbs.example:8007\r\n\r\n')
     assert answer.startswith('HTTP/1.1 301 ')
     assert 'location: https://pbs.example:8007/api2/json/ping\r\n' in answer
+
+
+@pytest.mark.parametrize('request_line, host, status', [
+    ('HEAD /x', 'Host: a\r\n', 301), ('POST //api2/json/x?y=z',
+                                      'Host: a\r\n', 308),
+    ('DELETE /x', 'Host: a\r\n', 308), ('GET /x', '', 400)])
+def test_plain_http_of_other_kinds(instance, request_line, host, status):
+    answer = plain(instance, f'{request_line} HTTP/1.1\r\n{host}'
+                             'Content-Length: 0\r\n\r\n'.encode())
+    assert answer.startswith(f'HTTP/1.1 {status} ')
+    if host:
+        target = request_line.split()[1]
+        assert f'location: https://a{target}\r\n' in answer
 
 
 def test_each_connection_has_a_process_of_its_own(instance):
