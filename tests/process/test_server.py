@@ -2,9 +2,11 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import ssl
+import subprocess
 import time
 
 import pytest
@@ -106,6 +108,27 @@ def test_plain_http_of_other_kinds(instance, request_line, host, status):
     if host:
         target = request_line.split()[1]
         assert f'location: https://a{target}\r\n' in answer
+
+
+@pytest.mark.filterwarnings('ignore:ssl.TLSVersion')
+@pytest.mark.parametrize('version', ['TLSv1_1', 'TLSv1_2', 'TLSv1_3'])
+def test_versions_of_tls(instance, version):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    # What a client of those days offered.
+    context.set_ciphers('ALL:@SECLEVEL=0')
+    context.minimum_version = context.maximum_version = \
+        ssl.TLSVersion[version]
+    with socket.create_connection(('127.0.0.1', instance.port),
+                                  TIMEOUT) as raw:
+        if version == 'TLSv1_1':
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                context.wrap_socket(raw)
+            return
+        with context.wrap_socket(raw) as s:
+            assert s.version() == version.replace('_', '.')
+            s.sendall(b'GET /api2/json/ping HTTP/1.1\r\nHost: x\r\n\r\n')
+            assert s.recv(100).startswith(b'HTTP/1.1 200 ')
 
 
 def test_each_connection_has_a_process_of_its_own(instance):
@@ -247,6 +270,74 @@ def test_reload(fresh_instance):
     assert more
     assert refused(inst)
     more.close()
+
+
+def make_certificate(inst):
+    """A new one at the place that the configuration names."""
+    subprocess.run(
+        ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
+         'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=x',
+         '-keyout', inst.etc / 'own.key', '-out', inst.etc / 'own.pem'],
+        check=True, capture_output=True)
+    (inst.etc / 'own.key').chmod(0o644)
+    der = ssl.PEM_cert_to_DER_cert((inst.etc / 'own.pem').read_text())
+    return ':'.join(f'{b:02x}' for b in pbs.sha256(der))
+
+
+def test_reload_takes_a_new_certificate(fresh_instance, snapshot, image):
+    inst = fresh_instance()
+    first = make_certificate(inst)
+    assert inst.fingerprint != first
+    inst.state['server_options'] |= {
+        'tls-certificate': f'"{inst.etc}/own.pem"',
+        'tls-key': f'"{inst.etc}/own.key"'}
+    inst.write_confs()
+    inst.end('server')
+    inst.start_server()
+    assert inst.fingerprint == first
+    session = inst.backup(snapshot())
+    inst.state['fingerprint'] = make_certificate(inst)
+    inst.kill('server', signal.SIGHUP)
+
+    def is_new():
+        try:
+            return ping(inst)
+        except pbs.ConnectionLost as e:
+            assert first in str(e)
+    assert wait_for(is_new, TIMEOUT)
+    # Who came before goes on.
+    session.backup_images({'a.img.fidx': image(2)})
+    session.close()
+
+
+def test_workers_that_fail_at_once_are_started_ever_more_seldom(
+        fresh_instance):
+    inst = fresh_instance()
+    programs = inst.dir / 'libexec'
+    programs.mkdir()
+    programs.chmod(0o755)
+    for path in inst.programs.glob('holdfast-*'):
+        if path.is_file():
+            shutil.copy2(path, programs / path.name)
+    inst.end('server')
+    worker = programs / 'holdfast-worker'
+    count = inst.log / 'starts'
+    count.touch()
+    count.chmod(0o666)
+    worker.rename(programs / 'good')
+    worker.write_text(f'#!/bin/sh\necho >>{count}\nexit 1\n')
+    worker.chmod(0o755)
+    conf = inst.etc / 'server.conf'
+    conf.write_text(conf.read_text().replace(
+        f'libexec-dir = "{inst.programs}"', f'libexec-dir = "{programs}"'))
+    inst.launch('server', lambda: count.stat().st_size >= SPARES)
+    before = count.stat().st_size
+    time.sleep(2)
+    # Without a delay it would be hundreds.
+    assert count.stat().st_size - before < 40
+    (programs / 'good').replace(worker)
+    assert wait_for(lambda: len(workers(inst)) == SPARES, 2 * TIMEOUT)
+    assert ping(inst)
 
 
 def test_a_broken_configuration_is_not_taken(fresh_instance):
