@@ -1,4 +1,5 @@
 # tests of etc
+dist_check_SCRIPTS += tests/etc/test_units.sh
 check_PROGRAMS += tests/etc/test_samples
 tests_etc_test_samples_SOURCES = tests/etc/test_samples.c
 tests_etc_test_samples_CPPFLAGS = $(TEST_CPPFLAGS)
