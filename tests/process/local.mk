@@ -28,6 +28,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_durability.py \
 	tests/process/test_error_texts.py \
 	tests/process/test_file_access.py \
+	tests/process/test_fault_matrix.py \
 	tests/process/test_finish.py \
 	tests/process/test_gc.py \
 	tests/process/test_h2_abuse.py \
