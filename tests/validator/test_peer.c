@@ -59,6 +59,7 @@ set_up(void)
 	snprintf(path, sizeof(path), "%s/validator", dir);
 	cr_assert_eq(mkdir(path, 0700), 0);
 	v.conf.run_dir = dir;
+	v.start_uid = v.worker_uid = geteuid();
 	v.sessions = sessions_new(&v, &e);
 	cr_assert_not_null(v.sessions, "%s", e.msg);
 	snprintf(path, sizeof(path), "%s/sock", dir);
