@@ -9,6 +9,8 @@ EXTRA_DIST += tests/fuzz/corpus
 check_PROGRAMS += \
 	tests/fuzz/replay_blob \
 	tests/fuzz/replay_catalog \
+	tests/fuzz/replay_conf \
+	tests/fuzz/replay_msg \
 	tests/fuzz/replay_grant \
 	tests/fuzz/replay_h2 \
 	tests/fuzz/replay_http1 \
@@ -47,11 +49,17 @@ tests_fuzz_replay_http1_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fu
 tests_fuzz_replay_http1_LDADD = $(FUZZ_SERVER_LIBS)
 tests_fuzz_replay_request_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_request.c
 tests_fuzz_replay_request_LDADD = $(FUZZ_SERVER_LIBS)
+tests_fuzz_replay_conf_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_conf.c
+tests_fuzz_replay_conf_LDADD = libserverconf.a $(FUZZ_FORMAT_LIBS)
+tests_fuzz_replay_msg_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/fuzz/fuzz_msg.c
+tests_fuzz_replay_msg_LDADD = $(FUZZ_FORMAT_LIBS)
 
 if FUZZERS
 noinst_PROGRAMS += \
 	tests/fuzz/fuzz_blob \
 	tests/fuzz/fuzz_catalog \
+	tests/fuzz/fuzz_conf \
+	tests/fuzz/fuzz_msg \
 	tests/fuzz/fuzz_grant \
 	tests/fuzz/fuzz_h2 \
 	tests/fuzz/fuzz_http1 \
@@ -102,4 +110,10 @@ tests_fuzz_fuzz_http1_LDFLAGS = $(LIBFUZZER_FLAGS)
 tests_fuzz_fuzz_request_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_request.c
 tests_fuzz_fuzz_request_LDADD = $(FUZZ_SERVER_LIBS)
 tests_fuzz_fuzz_request_LDFLAGS = $(LIBFUZZER_FLAGS)
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_conf.c
+tests_fuzz_fuzz_conf_LDADD = libserverconf.a $(FUZZ_FORMAT_LIBS)
+tests_fuzz_fuzz_conf_LDFLAGS = $(LIBFUZZER_FLAGS)
+tests_fuzz_fuzz_msg_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_msg.c
+tests_fuzz_fuzz_msg_LDADD = $(FUZZ_FORMAT_LIBS)
+tests_fuzz_fuzz_msg_LDFLAGS = $(LIBFUZZER_FLAGS)
 endif

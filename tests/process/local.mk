@@ -53,6 +53,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_sessions.py \
 	tests/process/test_traps.py \
 	tests/process/test_tasks.py \
+	tests/process/test_tls.py \
 	tests/process/test_validator.py \
 	tests/process/test_validator_calls.py \
 	tests/process/test_validator_check.py \
