@@ -95,6 +95,7 @@ Test(coro, each_has_a_stack_of_its_own)
 	}
 }
 
+#ifndef HOLDFAST_SANITIZERS /* which report it themselves */
 static void
 runs_over(void *arg)
 {
@@ -113,6 +114,7 @@ Test(coro, guard_page, .signal = SIGSEGV)
 
 	coro_resume(coro_new(runs_over, &sink));
 }
+#endif
 
 Test(coro, cannot_be_resumed_when_it_is_over, .exit_code = 1)
 {
