@@ -29,6 +29,7 @@ struct verify_job {
 	struct backup_group owned;
 
 	struct checker *lent[JOB_CHECKERS_MAX];
+	unsigned int nlent;      /* so far */
 	struct checker *checker; /* our own, for chunks in doubt */
 
 	bool locked; /* this snapshot */

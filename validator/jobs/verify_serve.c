@@ -29,6 +29,8 @@
 #include "validator/store/verified.h"
 #include "validator/validator.h"
 
+#define LENT_MAX 1024 /* checkers of one job, those that ended too */
+
 struct verify_job *
 verify_job_new(struct validator *v, const struct verify_request *q)
 {
@@ -130,6 +132,11 @@ JOB_HANDLER(checker)
 	if (msg_get_JOB_CHECKER(&m->body, &msg) == -1 ||
 	    msg.slot >= JOB_CHECKERS_MAX)
 		return err_set(&m->err, ERR_PROTO, "malformed JOB_CHECKER");
+	if (k->nlent++ >= LENT_MAX) {
+		err_set(&e, ERR_LIMIT, "checkers ended too often");
+		running_job_reply_err(ctx, m->seq, &e);
+		return 0;
+	}
 	checker_release(&k->lent[msg.slot]);
 	k->lent[msg.slot] = checker_lend(k->v->checkers, fds, &e);
 	if (k->lent[msg.slot] == NULL) {

@@ -207,8 +207,8 @@ check_chunks(struct findings *f, const struct index_view *v, struct err *e)
 				return -1;
 		}
 		if (f->ctx->show_chunks)
-			job_progress(f->ctx->job, f->file->name, f->chunks_done,
-			    v->count);
+			job_progress(f->ctx->job, "checking chunks",
+			    f->chunks_done, v->count);
 	}
 	return verify_chunks_drain(f->ctx->chunks, e);
 }
