@@ -285,6 +285,17 @@ get() {
 		cat <&3' "$1"
 }
 
+task_is_ok() {
+	inside holdfast-admin task list | grep ":$1:" | grep -q ' OK'
+}
+
+jobs() {
+	check "verification" inside holdfast-admin verify store1
+	check "garbage collection" inside holdfast-admin gc start store1
+	check "verification ends well" soon task_is_ok verify
+	check "garbage collection ends well" soon task_is_ok garbage_collection
+}
+
 # answers PATH PATTERN
 answers() {
 	get "$1" >"$work/answer"
@@ -380,6 +391,7 @@ make_next
 check "the container boots" boot
 installation
 first_steps
+jobs
 monitoring
 restarts
 upgrade
