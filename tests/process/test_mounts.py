@@ -195,13 +195,16 @@ def test_unmounted_while_it_runs(instance, store, disk, snapshot):
     d = disk(2, seed=6)
     d.backup()
     first = d.last
-    digest = pbs.sha256(d.path.read_bytes()[:CHUNK])
+    chunk = store.chunk_path(pbs.sha256(d.path.read_bytes()[:CHUNK]))
     with instance.backup(snapshot(first)) as session:
-        store.remove_chunk(digest)
+        chunk.rename(store.path / 'kept')
         assert mount('-t', 'tmpfs', '-o', 'size=1M', 'tmpfs', store.path)
         try:
             session.previous(NAME)
             assert 'not mounted' in session.wait_aborted()
         finally:
             subprocess.run(['umount', store.path], check=True)
+            (store.path / 'kept').rename(chunk)
     assert store.verify_state(first) is None
+    assert d.backup()['chunks-reused'] == 2
+    assert d.is_whole()
