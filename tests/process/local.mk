@@ -11,6 +11,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/fake_server.py \
 	tests/process/faults.c tests/process/faults.py \
 	tests/process/instance.py tests/process/interleave \
+	tests/process/nthfault.c \
 	tests/process/pbs.py \
 	tests/process/pytest.ini \
 	tests/process/pxar.py \
@@ -53,6 +54,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_sessions.py \
 	tests/process/test_traps.py \
 	tests/process/test_tasks.py \
+	tests/process/test_storage_faults.py \
 	tests/process/test_tls.py \
 	tests/process/test_validator.py \
 	tests/process/test_validator_calls.py \
