@@ -288,7 +288,9 @@ class Instance:
 
         def gone():
             self.reap('validator')
-            return not self.is_running('validator')
+            # A child that it was just forking has its sockets until exec.
+            return not self.is_running('validator') and \
+                not self.answers(self.run_dir / 'worker' / 'validator.sock')
         wait_for(gone, STOP_SECONDS)
 
     def restart_validator(self):
