@@ -397,4 +397,4 @@ restarts
 upgrade
 removal
 echo "1..$n"
-[ $failed = 0 ]
+exit $((failed > 0))
