@@ -187,20 +187,10 @@ def drop_caches():
         return False
 
 
-def warm_page_cache(folder, mib):
-    """Writes files and removes them, so that what is measured next gets
-    pages that this machine has: the host of a virtual one takes back what is
-    free, and finding a page again costs more than copying a chunk into it."""
-    piece = bytes(1 << 20)
-    with tempfile.TemporaryFile(dir=folder) as f:
-        for _ in range(mib):
-            f.write(piece)
-
-
-def alternate(runs, bare, server):
+def alternate(runs, bare, server, tidy=lambda: None):
     """The results of both sides, run one right after the other, since what
     else the machine does changes from minute to minute; in turns the one or
-    the other first."""
+    the other first.  tidy() is called after each pair."""
     pairs = []
     for i in range(runs):
         if i % 2 == 0:
@@ -209,6 +199,7 @@ def alternate(runs, bare, server):
         else:
             s = server()
             pairs.append((bare(), s))
+        tidy()
     return pairs
 
 
