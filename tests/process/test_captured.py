@@ -64,6 +64,12 @@ def landlock_abi():
     return max(libc.syscall(CREATE_RULESET, None, 0, VERSION), 0)
 
 
+# Sanitizers need calls that the sandboxes of the real programs refuse.
+SANITIZED = re.search(r'^#define HOLDFAST_SANITIZERS 1$',
+                      (find_build() / 'config.h').read_text(), re.M)
+pytestmark = pytest.mark.skipif(bool(SANITIZED), reason='sanitizers')
+
+
 class CapturedInstance(TestInstance):
     __test__ = False
 
