@@ -71,5 +71,5 @@ dist-hook:
 	    { echo "$$f is in no list of a local.mk" >&2; rc=1; }; done; \
 	    exit $$rc; }
 clean-local:
-	rm -rf asan
+	rm -rf asan fuzz
 .PHONY: check-layers check-format check-asan

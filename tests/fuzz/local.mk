@@ -117,3 +117,21 @@ tests_fuzz_fuzz_msg_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_msg.c
 tests_fuzz_fuzz_msg_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_fuzz_msg_LDFLAGS = $(LIBFUZZER_FLAGS)
 endif
+
+# Each target for FUZZ_SECONDS, in a build of its own (clang); what is found
+# stays in fuzz/NAME-crash-*, and belongs into the corpus once it is mended.
+FUZZ_SECONDS = 60
+FUZZ_NAMES = blob catalog conf grant h2 http1 index keyfile \
+	manifest msg names pxar request ticket upid
+fuzz:
+	$(MKDIR_P) fuzz/corpus
+	cd fuzz && { test -f Makefile || $(abs_top_srcdir)/configure --quiet \
+	    --enable-fuzzers --enable-sanitizers CC=clang; }
+	@for t in $(FUZZ_NAMES); do \
+	    $(MAKE) -s -C fuzz tests/fuzz/fuzz_$$t && \
+	    $(MKDIR_P) fuzz/corpus/$$t && \
+	    fuzz/tests/fuzz/fuzz_$$t -max_total_time=$(FUZZ_SECONDS) \
+		-artifact_prefix=fuzz/$$t- fuzz/corpus/$$t \
+		$(srcdir)/tests/fuzz/corpus/$$t || exit 1; \
+	done
+.PHONY: fuzz
