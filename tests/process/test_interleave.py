@@ -10,7 +10,7 @@ import subprocess
 from instance import find_build
 
 SEEDS = int(os.environ.get('HOLDFAST_SEEDS', '1000'))
-MINUTES = float(os.environ.get('HOLDFAST_SEEDS_MINUTES', '4'))
+MINUTES = float(os.environ.get('HOLDFAST_SEEDS_MINUTES', '3'))
 PROCESSES = 2
 PROGRAM = pathlib.Path(__file__).with_name('interleave')
 
