@@ -101,6 +101,7 @@ finish_refuse(struct session *s, const struct err *why)
 	event_del(f->timer);
 	checker_release(&f->checker);
 	io_close(&f->manifest_fd);
+	atomic_store(&s->check_urgent, false);
 	reuse_unjoin(s->reuse);
 	finish_set_phase(s, FINISH_NONE);
 	session_log_line(s, "finish failed: %s", STR_VIS(why->msg));
@@ -522,6 +523,7 @@ finish_start(struct session *s, uint64_t seq)
 	finish_set_phase(s, FINISH_WAIT);
 	validator_kill_point(s->v, "finish-1");
 	session_hold(s);
+	atomic_store(&s->check_urgent, true);
 	reuse_join(s->reuse);
 	if (s->finish->phase == FINISH_WAIT && session_is_open(s)) {
 		finish_tell_left(s);
@@ -547,6 +549,7 @@ finish_cancel(struct session *s)
 	}
 	f->cancelled = true;
 	event_del(f->timer);
+	atomic_store(&s->check_urgent, false);
 	if (f->phase == FINISH_WAIT)
 		reuse_unjoin(s->reuse);
 	return false;

@@ -342,17 +342,19 @@ reuse_join(struct reuse *r)
 	reuse_try_join(r);
 }
 
-/* The scans may have come to their end, or to a missing chunk, meanwhile. */
+/* Meanwhile, the scans may have come to a missing chunk, or to their end
+ * without what is not referenced. */
 void
 reuse_unjoin(struct reuse *r)
 {
 	uint32_t i;
 
 	r->joining = false;
-	if (r->state != REUSE_JOINED)
+	if (r->state == REUSE_JOINED)
+		reuse_set_state(r,
+		    r->nfiles > 0 ? REUSE_RUNNING : REUSE_NOT_INITIALISED);
+	if (r->state != REUSE_RUNNING || r->doomed)
 		return;
-	reuse_set_state(r,
-	    r->nfiles > 0 ? REUSE_RUNNING : REUSE_NOT_INITIALISED);
 	for (i = 0; i < r->nfiles; i++)
 		if (r->files[i].checked != NULL)
 			r->cb.scan(r->cb.ctx, i);

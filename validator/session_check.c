@@ -236,7 +236,7 @@ scan_done(void *ctx, struct reuse_scan *scan)
 			session_log_line(s,
 			    "%" PRIu64 " reused chunks checked in '%s' in "
 			    "%" PRIu64 " ms",
-			    f->view.count, f->name,
+			    bitmap_count(&f->checked), f->name,
 			    io_monotonic_ms() - f->scan_started_ms);
 			reuse_progress(s->reuse);
 		}
@@ -260,6 +260,7 @@ check_scan(void *ctx, uint32_t file)
 	    .fd = f->fd,
 	    .checked = &f->checked,
 	    .referenced = &f->referenced,
+	    .urgent = &s->check_urgent,
 	    .ctx = f,
 	    .done = scan_done,
 	    .progress = scan_progress,

@@ -133,6 +133,7 @@ struct session {
 	struct err check_err;
 	bool check_missing; /* something is missing: known after a restart */
 	bool suspect_busy;
+	atomic_bool check_urgent; /* finish waits for it; read by scans */
 	bool resuming;
 	struct finish *finish;
 	bool benchmark_done;

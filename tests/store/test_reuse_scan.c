@@ -26,6 +26,7 @@ static struct store_pool *pool;
 static struct store_flow flow;
 static struct bitmap checked, referenced;
 static struct reuse_scan *scan;
+static atomic_bool urgent;
 static int fd = -1;
 static int done, progressed;
 static struct reuse_scan_result result;
@@ -138,6 +139,7 @@ start(void)
 	    .fd = fd,
 	    .checked = &checked,
 	    .referenced = &referenced,
+	    .urgent = &urgent,
 	    .ctx = &done,
 	    .done = on_done,
 	    .progress = on_progress};
@@ -248,6 +250,64 @@ Test(reuse_scan, looks_first_at_what_is_referenced)
 	cr_expect_eq(result.state, CHUNK_MISSING);
 	cr_expect_eq(result.position, n - 1);
 	cr_expect_eq(progressed, 0, "found in the first window");
+}
+
+/* The referenced ones are there, the others not. */
+static void
+make_urgent(void)
+{
+	uint32_t i;
+
+	make_index(INDEX_FIXED, 600, 200);
+	for (i = 0; i < 200; i++)
+		if (i % 4 != 0)
+			unplant(i);
+	for (i = 0; i < 200; i += 4)
+		bitmap_set(&referenced, 200 + i);
+	atomic_store(&urgent, true);
+}
+
+Test(reuse_scan, looks_only_at_what_is_referenced_when_urgent)
+{
+	make_urgent();
+	start();
+	finish();
+	cr_expect_eq(result.state, CHUNK_OK);
+	cr_expect_eq(bitmap_count(&checked), 50);
+	cr_expect_eq(bitmap_count_and_not(&referenced, &checked), 0);
+	cr_expect_eq(reuse_scan_stats(scan), 50);
+}
+
+static void
+on_progress_calm(void *ctx, struct reuse_scan *s)
+{
+	(void)ctx;
+	(void)s;
+	progressed++;
+	atomic_store(&urgent, false);
+}
+
+Test(reuse_scan, comes_back_to_what_was_left_out)
+{
+	struct reuse_scan_opts o = {.store = fx.store,
+	    .flow = &flow,
+	    .checked = &checked,
+	    .referenced = &referenced,
+	    .urgent = &urgent,
+	    .ctx = &done,
+	    .done = on_done,
+	    .progress = on_progress_calm};
+	uint32_t i;
+
+	make_urgent();
+	for (i = 0; i < 200; i++)
+		plant(i);
+	o.fd = fd;
+	cr_assert_eq(reuse_scan_start(&scan, &o, NULL), 0);
+	finish();
+	cr_expect_eq(result.state, CHUNK_OK);
+	cr_expect_eq(bitmap_count(&checked), 600);
+	cr_expect_eq(progressed, 2);
 }
 
 Test(reuse_scan, gives_suspects_to_its_owner)

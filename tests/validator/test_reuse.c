@@ -210,17 +210,19 @@ Test(reuse, wait_can_be_given_up_and_taken_up_again)
 	add(r, 0);
 	refer(r, 0, 1);
 	reuse_join(r);
+	cr_assert_eq(seen.scans, 1);
 	reuse_unjoin(r);
+	cr_assert_eq(seen.scans, 2, "what was not referenced was left out");
 	bitmap_set(&checked[0], 1);
 	reuse_progress(r);
 	cr_assert_eq(seen.joins, 0);
 	cr_assert_eq(reuse_state(r), REUSE_RUNNING);
 	reuse_join(r);
 	cr_assert_eq(seen.joins, 1);
-	cr_assert_eq(seen.scans, 1);
+	cr_assert_eq(seen.scans, 2);
 	reuse_unjoin(r);
 	cr_assert_eq(reuse_state(r), REUSE_RUNNING);
-	cr_assert_eq(seen.scans, 2, "what was found meanwhile was not told");
+	cr_assert_eq(seen.scans, 3, "what was found meanwhile was not told");
 	end(r);
 }
 

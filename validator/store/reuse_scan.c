@@ -38,8 +38,8 @@ struct reuse_scan {
 	struct reuse_scan_opts o;
 	struct index_view view;
 	bool opened;
-	struct bitmap taken; /* was checked before, or is in a window */
-	uint64_t next;       /* no untaken position below it */
+	struct bitmap taken;  /* was checked before, or is in a window */
+	atomic_bool left_out; /* something was, for urgency */
 
 	struct scan_window windows[2];
 	struct scan_window *window; /* is checked */
@@ -94,6 +94,13 @@ add_suspects(struct reuse_scan *s, const struct scan_entry *group, size_t n)
 	pthread_mutex_unlock(&s->lock);
 }
 
+static bool
+is_urgent(const struct reuse_scan *s)
+{
+	return s->o.urgent != NULL && s->o.referenced != NULL &&
+	    atomic_load(s->o.urgent);
+}
+
 /* --- filling the window ------------------------------------------------- */
 
 /* Opens the index here, not in the loop, since that waits for the disk. */
@@ -109,16 +116,16 @@ open_index(struct reuse_scan *s, struct err *e)
 	return 0;
 }
 
-/* Adds untaken positions from first on, of those set in wanted (NULL: all),
- * until the window is full; *first moves behind them. */
+/* Adds untaken positions, of those set in wanted (NULL: all), until the window
+ * is full. */
 static int
 add_positions(struct reuse_scan *s, const struct bitmap *wanted,
-    uint64_t *first, struct index_entry *block, struct err *e)
+    struct index_entry *block, struct err *e)
 {
 	struct scan_window *w = s->coming;
 	uint64_t pos, start, end;
 
-	pos = bitmap_next_and_not(wanted, &s->taken, *first);
+	pos = bitmap_next_and_not(wanted, &s->taken, 0);
 	while (pos < s->view.count && w->len < w->cap) {
 		start = pos;
 		end = s->view.count - start < BLOCK_LEN ? s->view.count
@@ -133,7 +140,6 @@ add_positions(struct reuse_scan *s, const struct bitmap *wanted,
 			pos = bitmap_next_and_not(wanted, &s->taken, pos + 1);
 		}
 	}
-	*first = pos;
 	return 0;
 }
 
@@ -142,7 +148,6 @@ fill_run(struct store_job *job)
 {
 	struct reuse_scan *s = ((struct scan_job *)job)->scan;
 	struct index_entry *block;
-	uint64_t first = 0;
 	struct err e = {0};
 	int rv = 0;
 
@@ -153,18 +158,43 @@ fill_run(struct store_job *job)
 	block = xmalloc(BLOCK_LEN * sizeof(*block));
 	/* Finish waits for what is referenced, so that comes first. */
 	if (s->o.referenced != NULL)
-		rv = add_positions(s, s->o.referenced, &first, block, &e);
-	if (rv == 0)
-		rv = add_positions(s, NULL, &s->next, block, &e);
+		rv = add_positions(s, s->o.referenced, block, &e);
+	if (is_urgent(s))
+		atomic_store(&s->left_out, true);
+	else if (rv == 0)
+		rv = add_positions(s, NULL, block, &e);
 	free(block);
 	if (rv == -1) {
-		found(s, CHUNK_ERROR, s->next, NULL, &e);
+		found(s, CHUNK_ERROR, 0, NULL, &e);
 		return;
 	}
 	scan_window_sort(s->coming);
 }
 
 /* --- checking it -------------------------------------------------------- */
+
+static bool
+is_referenced(const struct reuse_scan *s, const struct scan_entry *group,
+    size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (bitmap_get(s->o.referenced, group[i].pos))
+			return true;
+	return false;
+}
+
+/* For a later window. */
+static void
+leave_out(struct reuse_scan *s, const struct scan_entry *group, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		bitmap_clear(&s->taken, group[i].pos);
+	atomic_store(&s->left_out, true);
+}
 
 /* One chunk, which n neighbours in the window name. */
 static void
@@ -205,11 +235,16 @@ check_run(struct store_job *job)
 	while (i > 0 && i < end &&
 	    digest_equal(&w->entries[i - 1].digest, &w->entries[i].digest))
 		i++;
-	for (; i < end; i += n, stats++) {
+	for (; i < end; i += n) {
 		if (atomic_load(&s->stop) || store_job_is_cancelled(job))
 			break;
 		n = scan_window_group(w, i);
-		check_group(s, &w->entries[i], n);
+		if (is_urgent(s) && !is_referenced(s, &w->entries[i], n)) {
+			leave_out(s, &w->entries[i], n);
+		} else {
+			check_group(s, &w->entries[i], n);
+			stats++;
+		}
 	}
 	atomic_fetch_add(&s->stats, stats);
 	job->again = true;
@@ -278,10 +313,13 @@ step_done(struct store_job *job)
 	if (!over && s->window->len > 0 && s->o.progress != NULL)
 		s->o.progress(s->o.ctx, s);
 	/* progress() may have cancelled. */
-	if (is_over(s, job) || s->coming->len == 0)
+	if (is_over(s, job))
 		finish(s);
-	else
+	else if (s->coming->len > 0 ||
+	    (!is_urgent(s) && atomic_exchange(&s->left_out, false)))
 		step(s);
+	else
+		finish(s);
 }
 
 int

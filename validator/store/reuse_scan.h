@@ -1,6 +1,7 @@
 #ifndef VALIDATOR_STORE_REUSE_SCAN_H
 #define VALIDATOR_STORE_REUSE_SCAN_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,8 +30,12 @@ struct reuse_scan_opts {
 	int fd;                  /* the index, kept open by the caller */
 	struct bitmap *checked;  /* by position; gets set */
 	const struct bitmap *referenced; /* may grow meanwhile */
+	/* While true, only what is referenced is checked, since finish waits
+	 * for nothing else; may be NULL. */
+	const atomic_bool *urgent;
 	void *ctx;
-	/* Over: result.state OK: every position is checked or suspect.
+	/* Over: result.state OK: every position (if urgent: that is referenced)
+	 * is checked or suspect.
 	 * MISSING or ERROR: the first such, and the scan has stopped.  The scan
 	 * may be freed in it. */
 	void (*done)(void *ctx, struct reuse_scan *scan);
