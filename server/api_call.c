@@ -121,7 +121,10 @@ api_map(int fd, uint64_t size, int *ok_out)
 static void
 api_reply_records(struct request *req, const struct msg_CALL_RECORDS *m, int fd)
 {
-	struct api_answer a = {.n0 = m->n0, .n1 = m->n1, .text = ""};
+	struct api_answer a = {.n0 = m->n0,
+	    .n1 = m->n1,
+	    .n2 = m->n2,
+	    .text = ""};
 	void *map;
 	int ok;
 

@@ -202,6 +202,7 @@ ns_delete_rights(struct call *c, struct err *e)
 	if (grant_privs_ns(&c->grant, c->m.store, parent.name) &
 	    PRIV_DATASTORE_MODIFY)
 		return 0;
+	c->ns = parent; /* where the right would be given */
 	return call_denied(c, PRIV_DATASTORE_MODIFY, e);
 }
 

@@ -295,6 +295,11 @@ def test_namespace_that_is_not_empty(world):
     world.put('protected', snap, protected=False, ns='full/in')
     assert delete(delete_groups=True).check().data is None
     assert delete().check().data is None, 'it is not there'
+    conn.post(f'{base}/namespace', {'name': 'lone'})
+    said(world.request('DELETE', 'namespace', ns='lone',
+                       conn=world.accounts.connect(OWNER)),
+         403, 'permission check failed - '
+         'missing Datastore.Modify on /datastore/store')
     said(world.request('DELETE', 'namespace', ns=''), 400,
          'Cannot create/delete root namespace!')
 

@@ -269,7 +269,8 @@ def test_restarts_under_load(instance, image):
             t.join(120)
     assert not any(t.is_alive() for t in threads)
     # A killed checker may cost the chunks that it was judging.
-    assert [p for p in problems if 'checker' not in p] == []
+    assert [p for p in problems
+            if 'checker' not in p and 'checking the data' not in p] == []
     assert len(done) >= 24
     for snap, pieces in done[-8:]:
         assert whole(instance, snap, pieces)

@@ -4,6 +4,7 @@ than a pause."""
 import itertools
 import os
 import signal
+import time
 
 import pytest
 
@@ -312,6 +313,10 @@ def test_a_killed_checker_costs_one_chunk(instance, snapshot, image):
         for pid in checkers:
             os.kill(pid, signal.SIGSTOP)
         upload = session.start_chunk('fixed', wid, two)
+        deadline = time.monotonic() + 60
+        while session.push_bodies() or not upload.ended:
+            if not upload.ended:
+                session.turn(deadline)
         # In order behind the upload, so that one is with the checker now.
         session.create_fixed('other.img.fidx', CHUNK)
         for pid in checkers:
