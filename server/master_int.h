@@ -55,7 +55,8 @@ void pool_init(struct master *m);
 void pool_fini(struct master *m);
 /* Starts as many as are missing, now or after a delay. */
 void pool_fill(struct master *m);
-/* 1 if a spare worker took the connection; fd is closed in any case. */
+/* 1 if a spare worker took the connection, and fd is closed; else fd is still
+ * the caller's. */
 int pool_assign(struct master *m, int fd, const struct address_key *addr,
     const char *peer);
 int pool_has_spare(const struct master *m);
@@ -110,6 +111,12 @@ struct master_listeners {
 	struct master_listener *v;
 	size_t n;
 	int wanted; /* accepting, if there are spare workers */
+	/* Accepted when all spare workers had just died; -1: none. */
+	struct {
+		int fd;
+		struct address_key addr;
+		char peer[ADDRESS_TEXT_MAX];
+	} waiting;
 	struct event *retry;
 	struct token_bucket log_rate; /* a flood must not fill the log */
 };

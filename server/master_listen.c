@@ -52,9 +52,27 @@ listen_take(struct master *m, int fd, const struct sockaddr *sa)
 		    "too many of this address (max-connections-per-address)");
 		close(fd);
 	} else if (!pool_assign(m, fd, &key, peer)) {
-		address_count_remove(m->addresses, &key);
-		listen_complain(m, peer, "no worker took it");
+		m->listeners.waiting.fd = fd;
+		m->listeners.waiting.addr = key;
+		memcpy(m->listeners.waiting.peer, peer, sizeof(peer));
 	}
+}
+
+static int
+listen_can_accept(const struct master *m)
+{
+	return m->listeners.waiting.fd == -1 && pool_has_spare(m);
+}
+
+/* The one that waits comes before those that the kernel keeps. */
+static void
+listen_serve_waiting(struct master *m)
+{
+	struct master_listeners *l = &m->listeners;
+
+	if (l->waiting.fd != -1 && pool_has_spare(m) &&
+	    pool_assign(m, l->waiting.fd, &l->waiting.addr, l->waiting.peer))
+		l->waiting.fd = -1;
 }
 
 /* Accepting the rest would fail as well: wait until something was closed. */
@@ -79,7 +97,7 @@ listen_on_accept(evutil_socket_t lfd, short what, void *arg)
 	int i, fd;
 
 	(void)what;
-	for (i = 0; i < LISTEN_PER_TURN && pool_has_spare(m); i++) {
+	for (i = 0; i < LISTEN_PER_TURN && listen_can_accept(m); i++) {
 		len = sizeof(ss);
 		fd = accept4(lfd, (struct sockaddr *)&ss, &len,
 		    SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -103,9 +121,11 @@ listen_on_accept(evutil_socket_t lfd, short what, void *arg)
 void
 listen_update(struct master *m)
 {
-	int on = m->listeners.wanted && pool_has_spare(m);
 	size_t i;
+	int on;
 
+	listen_serve_waiting(m);
+	on = m->listeners.wanted && listen_can_accept(m);
 	if (evtimer_pending(m->listeners.retry, NULL))
 		return;
 	for (i = 0; i < m->listeners.n; i++) {
@@ -226,6 +246,7 @@ listen_init(struct master *m)
 	struct master_listeners *l = &m->listeners;
 	size_t i;
 
+	l->waiting.fd = -1;
 	token_bucket_init(&l->log_rate, 1, 10, io_monotonic_ms());
 	listen_inherit(m);
 	if (l->n == 0)
@@ -244,6 +265,9 @@ listen_stop(struct master *m)
 	size_t i;
 
 	l->wanted = 0;
+	if (l->waiting.fd != -1)
+		address_count_remove(m->addresses, &l->waiting.addr);
+	io_close(&l->waiting.fd);
 	for (i = 0; i < l->n; i++) {
 		event_free(l->v[i].accept);
 		io_close(&l->v[i].fd);

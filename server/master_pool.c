@@ -290,9 +290,9 @@ pool_assign(struct master *m, int fd, const struct address_key *addr,
 		w->addr = *addr;
 		w->counted = 1;
 		snprintf(w->peer, sizeof(w->peer), "%s", peer);
+		close(fd);
 		break;
 	}
-	close(fd);
 	pool_fill(m);
 	return w != NULL;
 }

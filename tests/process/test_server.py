@@ -158,6 +158,27 @@ def test_a_killed_worker_hurts_nobody_else(fresh_instance):
     assert ping(inst)
 
 
+def test_a_connection_survives_the_death_of_all_spares(fresh_instance):
+    """The master finds them dead only when it gives them the connection."""
+    inst = fresh_instance(server_options={'spare-workers': 2})
+    master = inst.pid('server')
+    for _ in range(5):
+        assert wait_for(lambda: len(workers(inst)) == 2, TIMEOUT)
+        os.kill(master, signal.SIGSTOP)
+        try:
+            for pid in workers(inst):
+                os.kill(pid, signal.SIGKILL)
+            assert wait_for(lambda: not workers(inst), TIMEOUT)
+            raw = socket.create_connection(('127.0.0.1', inst.port), TIMEOUT)
+        finally:
+            os.kill(master, signal.SIGCONT)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with context.wrap_socket(raw) as s:
+            s.sendall(b'GET /api2/json/ping HTTP/1.1\r\nHost: x\r\n\r\n')
+            assert s.recv(100).startswith(b'HTTP/1.1 200 ')
+
+
 def test_workers_are_sealed(instance):
     for pid in workers(instance) + auth(instance) + [instance.pid('server')]:
         assert status(pid)['NoNewPrivs'] == '1'
