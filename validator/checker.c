@@ -193,7 +193,10 @@ checker_ask(struct checker *c, uint16_t type, const void *buf,
 	if (ipc_send_fds(c->ipc, type, 0, r->seq, buf, (size_t)len, &fd,
 		fd == -1 ? 0 : 1, e) == -1) {
 		free(r);
-		return -1;
+		/* Its end is known here before the loop tells. */
+		return ipc_is_open(c->ipc)
+		    ? -1
+		    : err_set(e, ERR_UNAVAILABLE, "the checker ended");
 	}
 	TAILQ_INSERT_TAIL(&c->requests, r, entry);
 	if (TAILQ_FIRST(&c->requests) == r)
