@@ -10,24 +10,9 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/roff.h"
 
 /* --- manual page --- */
-
-/* Roff takes "-" for a hyphen and a leading dot or quote for a request. */
-static void
-put_roff(FILE *f, const char *s)
-{
-	if (*s == '.' || *s == '\'')
-		fputs("\\&", f);
-	for (; *s != '\0'; s++) {
-		if (*s == '-')
-			fputs("\\-", f);
-		else if (*s == '\\')
-			fputs("\\e", f);
-		else
-			fputc(*s, f);
-	}
-}
 
 /* Its lines as sentences. */
 static void
@@ -39,7 +24,7 @@ put_sentences(FILE *f, const char *doc)
 	while (*doc != '\0') {
 		n = strcspn(doc, "\n");
 		snprintf(line, sizeof(line), "%.*s", (int)n, doc);
-		put_roff(f, line);
+		roff_put(f, line);
 		fputs(n > 0 && doc[n - 1] == '.' ? "\n" : ".\n", f);
 		doc += n + strspn(doc + n, "\n");
 	}
@@ -49,7 +34,7 @@ static void
 put_option_name(FILE *f, const struct cli_opt *o)
 {
 	fputs("\\fB\\-\\-", f);
-	put_roff(f, o->name);
+	roff_put(f, o->name);
 	fputs("\\fR", f);
 }
 
@@ -60,9 +45,9 @@ man_command(FILE *f, const struct cli_program *p, const struct cli_command *c)
 	const char *sep = "Options: ";
 
 	fputs(".TP\n\\fB", f);
-	put_roff(f, c->name);
+	roff_put(f, c->name);
 	fputs("\\fR \\fI", f);
-	put_roff(f, c->args);
+	roff_put(f, c->args);
 	fputs("\\fR\n", f);
 	put_sentences(f, c->doc);
 	for (o = p->options; o->name != NULL; o++) {
@@ -85,7 +70,7 @@ man_option(FILE *f, const struct cli_program *p, const struct cli_opt *o)
 	put_option_name(f, o);
 	if (o->type != CLI_FLAG) {
 		fputs(" \\fI", f);
-		put_roff(f,
+		roff_put(f,
 		    o->type == CLI_ENUM  ? "WHAT"
 			: o->arg != NULL ? o->arg
 					 : "VALUE");
@@ -95,7 +80,7 @@ man_option(FILE *f, const struct cli_program *p, const struct cli_opt *o)
 	put_sentences(f, o->doc);
 	if (o->type == CLI_ENUM) {
 		fputs("One of: ", f);
-		put_roff(f, o->choices);
+		roff_put(f, o->choices);
 		fputs(".\n", f);
 	}
 	if (o->env != NULL)

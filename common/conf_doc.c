@@ -10,6 +10,7 @@
 
 #include "common/conf.h"
 #include "common/mem.h"
+#include "common/roff.h"
 
 static const void *
 place_of(const struct conf_opt *o, const void *conf)
@@ -152,41 +153,25 @@ conf_print_sample(FILE *f, const struct conf_opt *opts)
 	print_options(f, opts, "");
 }
 
-/* Roff takes "-" for a hyphen and a leading dot or quote for a request. */
-static void
-print_roff(FILE *f, const char *s)
-{
-	if (*s == '.' || *s == '\'')
-		fputs("\\&", f);
-	for (; *s != '\0'; s++) {
-		if (*s == '-')
-			fputs("\\-", f);
-		else if (*s == '\\')
-			fputs("\\e", f);
-		else
-			fputc(*s, f);
-	}
-}
-
 void
 conf_print_man(FILE *f, const struct conf_opt *opts)
 {
 	for (; opts->name != NULL; opts++) {
 		fputs(".TP\n.B ", f);
-		print_roff(f, opts->name);
+		roff_put(f, opts->name);
 		fputs("\n(", f);
-		print_roff(f, type_text(opts));
+		roff_put(f, type_text(opts));
 		if (opts->flags & CONF_F_REQUIRED)
 			fputs(", required", f);
 		else if (opts->def != NULL && *opts->def != '\0') {
 			fputs("; default ", f);
-			print_roff(f, opts->def);
+			roff_put(f, opts->def);
 		}
 		if (opts->flags & CONF_F_RELOAD)
 			fputs("; changed by a reload", f);
 		fputs(")\n", f);
 		if (opts->doc != NULL) {
-			print_roff(f, opts->doc);
+			roff_put(f, opts->doc);
 			fputc('\n', f);
 		}
 		if (opts->type != CONF_SECTION)

@@ -11,6 +11,7 @@ libcommon_a_SOURCES = \
 	common/audit.c common/audit.h \
 	common/calendar.c common/calendar.h \
 	common/conf.c common/conf.h common/conf_doc.c \
+	common/roff.c common/roff.h \
 	common/digest_map.c common/digest_map.h \
 	common/io.c common/io.h \
 	common/ipc.c common/ipc.h common/ipc_blocking.c common/ipc_int.h \

@@ -158,6 +158,9 @@ void proc_notify(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Followed by "READY=1". */
 void proc_notify_reloading(void);
 uint64_t proc_watchdog_ms(void); /* half the interval asked for, or 0 */
+/* Signs of life from the loop, as often as asked for; *out is the caller's
+ * (event_free()), NULL if nobody asks. */
+int proc_watchdog(struct event_base *base, struct event **out, struct err *e);
 /* The inherited listening socket of that FileDescriptorName, O_CLOEXEC, or
  * -1 if none; of several the one at that place.  The caller's. */
 int proc_listen_fd(const char *name, int index);

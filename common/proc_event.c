@@ -114,6 +114,36 @@ proc_watchdog_ms(void)
 	return sd_watchdog_enabled(0, &usec) > 0 ? usec / 2000 : 0;
 }
 
+static void
+on_watchdog(int fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	proc_notify("WATCHDOG=1");
+}
+
+int
+proc_watchdog(struct event_base *base, struct event **out, struct err *e)
+{
+	uint64_t ms = proc_watchdog_ms();
+	struct timeval tv = {(time_t)(ms / 1000),
+	    (suseconds_t)(ms % 1000 * 1000)};
+	struct event *ev;
+
+	*out = NULL;
+	if (ms == 0)
+		return 0;
+	ev = event_new(base, -1, EV_PERSIST, on_watchdog, NULL);
+	if (ev == NULL || event_add(ev, &tv) == -1) {
+		if (ev != NULL)
+			event_free(ev);
+		return err_set(e, ERR_SYS, "cannot make the watchdog's timer");
+	}
+	*out = ev;
+	return 0;
+}
+
 int
 proc_listen_fd(const char *name, int index)
 {

@@ -210,29 +210,6 @@ master_folders(struct master *m)
 }
 
 static void
-master_on_watchdog(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	(void)arg;
-	proc_notify("WATCHDOG=1");
-}
-
-static void
-master_watchdog(struct master *m)
-{
-	uint64_t ms = proc_watchdog_ms();
-	struct timeval tv = {(time_t)(ms / 1000),
-	    (suseconds_t)(ms % 1000) * 1000};
-
-	if (ms == 0)
-		return;
-	m->watchdog = event_new(m->base, -1, EV_PERSIST, master_on_watchdog, m);
-	if (m->watchdog == NULL || event_add(m->watchdog, &tv) == -1)
-		fatal("master", "cannot make a timer");
-}
-
-static void
 master_signals(struct master *m)
 {
 	static const struct {
@@ -291,7 +268,8 @@ master_new(struct server_conf *conf, const char *conf_path, int auth_apart)
 		exit(PROC_EXIT_SANDBOX);
 	}
 	auth_start(m);
-	master_watchdog(m);
+	if (proc_watchdog(m->base, &m->watchdog, &e) == -1)
+		fatal_e("master", &e, "cannot start");
 	return m;
 }
 

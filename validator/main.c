@@ -137,15 +137,6 @@ on_child(int fd, short what, void *ctx)
 	jobs_reap(v->jobs);
 }
 
-static void
-on_watchdog(int fd, short what, void *ctx)
-{
-	(void)fd;
-	(void)what;
-	(void)ctx;
-	proc_notify("WATCHDOG=1");
-}
-
 static const struct {
 	int signo;
 	void (*cb)(int fd, short what, void *ctx);
@@ -260,10 +251,7 @@ free_modules(struct validator *v)
 static void
 serve(struct validator *v, const int fds[2])
 {
-	struct event *events[NHANDLED], *watchdog = NULL;
-	uint64_t ms = proc_watchdog_ms();
-	struct timeval tv = {(time_t)(ms / 1000),
-	    (suseconds_t)(ms % 1000 * 1000)};
+	struct event *events[NHANDLED], *watchdog;
 	struct control *control;
 	struct err e;
 	size_t i;
@@ -276,10 +264,8 @@ serve(struct validator *v, const int fds[2])
 	if ((v->peers = peers_new(v, fds[0], &e)) == NULL ||
 	    (control = control_new(v, fds[1], &e)) == NULL)
 		fatal_e("main", &e, "sockets");
-	if (ms > 0 &&
-	    (watchdog = event_new(v->base, -1, EV_PERSIST, on_watchdog, v)) !=
-		NULL)
-		event_add(watchdog, &tv);
+	if (proc_watchdog(v->base, &watchdog, &e) == -1)
+		fatal_e("main", &e, "cannot start");
 	log_info("main", "ready");
 	proc_notify("READY=1");
 	event_base_dispatch(v->base);

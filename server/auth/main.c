@@ -76,32 +76,6 @@ on_child(int fd, short what, void *ctx)
 		hasher_pool_reaped(a->hashers, pid, status);
 }
 
-static void
-on_watchdog(int fd, short what, void *ctx)
-{
-	(void)fd;
-	(void)what;
-	(void)ctx;
-	proc_notify("WATCHDOG=1");
-}
-
-/* Under systemd; NULL if it does not ask for a sign of life. */
-static struct event *
-watchdog_new(struct auth *a)
-{
-	uint64_t ms = proc_watchdog_ms();
-	struct timeval tv = {(time_t)(ms / 1000),
-	    (suseconds_t)(ms % 1000) * 1000};
-	struct event *ev;
-
-	if (ms == 0)
-		return NULL;
-	ev = event_new(a->base, -1, EV_PERSIST, on_watchdog, a);
-	if (ev == NULL || event_add(ev, &tv) == -1)
-		fatal(SUB, "cannot make a timer");
-	return ev;
-}
-
 /* Where an operator looks for it who has just installed the server. */
 static void
 log_fingerprint(const struct auth *a)
@@ -184,7 +158,8 @@ serve(struct auth *a, const int fds[2])
 		    proc_status_send(PROC_STATE_READY, 0, &e) == -1)
 			fatal_e(SUB, &e, "not started by holdfast-server");
 	}
-	events[5] = watchdog_new(a);
+	if (proc_watchdog(a->base, &events[5], &e) == -1)
+		fatal_e(SUB, &e, "cannot start");
 	log_fingerprint(a);
 	log_info(SUB, "ready");
 	proc_notify("READY=1");

@@ -384,22 +384,32 @@ Test(proc, signals_are_events)
 
 Test(proc, systemd_is_not_there)
 {
+	struct event *ev = (struct event *)1;
+	struct err e;
+
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_USEC");
 	unsetenv("LISTEN_FDS");
 	proc_notify("READY=%d", 1);
 	cr_expect(proc_watchdog_ms() == 0);
+	cr_expect(proc_watchdog(NULL, &ev, &e) == 0 && ev == NULL);
 	cr_expect(proc_listen_fd("x", 0) == -1);
 }
 
 Test(proc, systemd_is_there)
 {
+	struct event_base *base = event_base_new();
+	struct event *ev;
 	char pid[32];
+	struct err e;
 
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	setenv("WATCHDOG_USEC", "30000000", 1);
 	setenv("WATCHDOG_PID", pid, 1);
 	cr_expect(proc_watchdog_ms() == 15000);
+	cr_expect(proc_watchdog(base, &ev, &e) == 0 && ev != NULL);
+	event_free(ev);
+	event_base_free(base);
 }
 
 /* As systemd passes sockets: from 3 on, with names. */
