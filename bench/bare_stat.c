@@ -10,21 +10,18 @@
 
 #include <err.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "bench/bare.h"
 #include "common/err.h"
 #include "common/format/index.h"
 #include "common/mem.h"
-#include "common/str.h"
 
 #define BATCH 256
-#define THREADS_MAX 64
 
 static int chunks; /* descriptor of .chunks */
 static struct digest *digests;
@@ -81,43 +78,24 @@ read_index(const char *path)
 	qsort(digests, count, sizeof(*digests), compare);
 }
 
-static double
-seconds(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 int
 main(int argc, char **argv)
 {
-	pthread_t threads[THREADS_MAX];
 	double start, cpu;
-	uint64_t n, i;
-	char *path;
+	unsigned int n;
 
-	if (argc != 4 || str_to_u64(argv[3], 1, THREADS_MAX, &n) == -1)
+	if (argc != 4 || (n = bare_threads(argv[3])) == 0)
 		errx(2, "usage: bare_stat STORE INDEX THREADS");
 	read_index(argv[2]);
-	path = xasprintf("%s/.chunks", argv[1]);
-	chunks = open(path, O_PATH | O_DIRECTORY);
-	if (chunks == -1)
-		err(1, "%s", path);
-	cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
-	start = seconds(CLOCK_MONOTONIC);
-	for (i = 0; i < n; i++)
-		if (pthread_create(&threads[i], NULL, check, NULL) != 0)
-			errx(1, "cannot start a thread");
-	for (i = 0; i < n; i++)
-		pthread_join(threads[i], NULL);
-	start = seconds(CLOCK_MONOTONIC) - start;
-	cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+	chunks = bare_open_chunks(argv[1]);
+	cpu = bare_seconds(CLOCK_PROCESS_CPUTIME_ID);
+	start = bare_seconds(CLOCK_MONOTONIC);
+	bare_run(n, check);
+	start = bare_seconds(CLOCK_MONOTONIC) - start;
+	cpu = bare_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 	if (missing > 0)
 		errx(1, "%zu chunks are missing", (size_t)missing);
 	printf("%.4f %.4f\n", start, cpu);
 	free(digests);
-	free(path);
 	return 0;
 }

@@ -12,22 +12,17 @@
 
 #include <err.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bench/bare.h"
 #include "common/err.h"
 #include "common/io.h"
 #include "common/mem.h"
-#include "common/str.h"
 #include "common/format/blob.h"
 #include "common/format/digest.h"
-
-#define THREADS_MAX 64
-#define FILE_MAX_LEN (1u << 30)
 
 static int chunks; /* descriptor of .chunks */
 static struct digest *digests;
@@ -72,51 +67,19 @@ work(void *arg)
 	return arg;
 }
 
-static void
-read_digests(const char *path)
-{
-	struct err e;
-	char *data;
-	size_t len;
-
-	if (io_read_file(AT_FDCWD, path, FILE_MAX_LEN, &data, &len, &e) == -1)
-		errx(1, "%s", e.msg);
-	count = len / sizeof(*digests);
-	digests = xmemdup(data, count * sizeof(*digests));
-	free(data);
-}
-
-static double
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 int
 main(int argc, char **argv)
 {
-	pthread_t threads[THREADS_MAX];
-	uint64_t n, i;
+	unsigned int n;
 	double start;
-	char *path;
 
-	if (argc != 4 || str_to_u64(argv[2], 1, THREADS_MAX, &n) == -1)
+	if (argc != 4 || (n = bare_threads(argv[2])) == 0)
 		errx(2, "usage: bare_verify STORE THREADS DIGESTS");
-	path = xasprintf("%s/.chunks", argv[1]);
-	if ((chunks = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
-		err(1, "%s", path);
-	free(path);
-	read_digests(argv[3]);
-	start = now();
-	for (i = 0; i < n; i++)
-		if (pthread_create(&threads[i], NULL, work, NULL) != 0)
-			errx(1, "cannot start a thread");
-	for (i = 0; i < n; i++)
-		pthread_join(threads[i], NULL);
-	printf("%f\n", now() - start);
+	chunks = bare_open_chunks(argv[1]);
+	digests = bare_read_digests(argv[3], &count);
+	start = bare_seconds(CLOCK_MONOTONIC);
+	bare_run(n, work);
+	printf("%f\n", bare_seconds(CLOCK_MONOTONIC) - start);
 	free(digests);
 	return 0;
 }
