@@ -87,6 +87,29 @@ show_value(struct call *c, const struct client_opts *o, struct err *e)
 	return 0;
 }
 
+/* Ends a command whose call was opened with rv: shows what it says. */
+static int
+finish_show(struct call *c, int rv, const struct client_opts *o, struct err *e)
+{
+	if (rv == 0)
+		rv = show_value(c, o, e);
+	call_close(c);
+	return rv;
+}
+
+/* The same for one that changes something, with a parameter unless NULL. */
+static int
+finish_change(struct call *c, int rv, const char *method, const char *key,
+    const char *value, struct err *e)
+{
+	if (rv == 0 && key != NULL)
+		call_add(c, key, value);
+	if (rv == 0)
+		rv = call_run(c, method, NULL, e);
+	call_close(c);
+	return rv;
+}
+
 int
 client_snapshot_notes_show(void *values, int nargs, char **args, struct err *e)
 {
@@ -94,10 +117,7 @@ client_snapshot_notes_show(void *values, int nargs, char **args, struct err *e)
 	int rv = open_snapshot(&c, values, "notes", args[0], e);
 
 	(void)nargs;
-	if (rv == 0)
-		rv = show_value(&c, values, e);
-	call_close(&c);
-	return rv;
+	return finish_show(&c, rv, values, e);
 }
 
 int
@@ -108,12 +128,7 @@ client_snapshot_notes_update(void *values, int nargs, char **args,
 	int rv = open_snapshot(&c, values, "notes", args[0], e);
 
 	(void)nargs;
-	if (rv == 0) {
-		call_add(&c, "notes", args[1]);
-		rv = call_run(&c, "PUT", NULL, e);
-	}
-	call_close(&c);
-	return rv;
+	return finish_change(&c, rv, "PUT", "notes", args[1], e);
 }
 
 int
@@ -124,10 +139,7 @@ client_snapshot_protected_show(void *values, int nargs, char **args,
 	int rv = open_snapshot(&c, values, "protected", args[0], e);
 
 	(void)nargs;
-	if (rv == 0)
-		rv = show_value(&c, values, e);
-	call_close(&c);
-	return rv;
+	return finish_show(&c, rv, values, e);
 }
 
 int
@@ -138,12 +150,7 @@ client_snapshot_protected_update(void *values, int nargs, char **args,
 	int rv = open_snapshot(&c, values, "protected", args[0], e);
 
 	(void)nargs;
-	if (rv == 0) {
-		call_add(&c, "protected", args[1]);
-		rv = call_run(&c, "PUT", NULL, e);
-	}
-	call_close(&c);
-	return rv;
+	return finish_change(&c, rv, "PUT", "protected", args[1], e);
 }
 
 int
@@ -153,10 +160,7 @@ client_snapshot_forget(void *values, int nargs, char **args, struct err *e)
 	int rv = open_snapshot(&c, values, "snapshots", args[0], e);
 
 	(void)nargs;
-	if (rv == 0)
-		rv = call_run(&c, "DELETE", NULL, e);
-	call_close(&c);
-	return rv;
+	return finish_change(&c, rv, "DELETE", NULL, NULL, e);
 }
 
 /* A log as the blob that the server keeps. */
@@ -213,10 +217,7 @@ client_group_notes_show(void *values, int nargs, char **args, struct err *e)
 	int rv = open_group(&c, values, "group-notes", args[0], e);
 
 	(void)nargs;
-	if (rv == 0)
-		rv = show_value(&c, values, e);
-	call_close(&c);
-	return rv;
+	return finish_show(&c, rv, values, e);
 }
 
 int
@@ -226,12 +227,7 @@ client_group_notes_update(void *values, int nargs, char **args, struct err *e)
 	int rv = open_group(&c, values, "group-notes", args[0], e);
 
 	(void)nargs;
-	if (rv == 0) {
-		call_add(&c, "notes", args[1]);
-		rv = call_run(&c, "PUT", NULL, e);
-	}
-	call_close(&c);
-	return rv;
+	return finish_change(&c, rv, "PUT", "notes", args[1], e);
 }
 
 int
@@ -241,10 +237,7 @@ client_group_forget(void *values, int nargs, char **args, struct err *e)
 	int rv = open_group(&c, values, "groups", args[0], e);
 
 	(void)nargs;
-	if (rv == 0)
-		rv = call_run(&c, "DELETE", NULL, e);
-	call_close(&c);
-	return rv;
+	return finish_change(&c, rv, "DELETE", NULL, NULL, e);
 }
 
 int
@@ -254,12 +247,7 @@ client_change_owner(void *values, int nargs, char **args, struct err *e)
 	int rv = open_group(&c, values, "change-owner", args[0], e);
 
 	(void)nargs;
-	if (rv == 0) {
-		call_add(&c, "new-owner", args[1]);
-		rv = call_run(&c, "POST", NULL, e);
-	}
-	call_close(&c);
-	return rv;
+	return finish_change(&c, rv, "POST", "new-owner", args[1], e);
 }
 
 /* ---- prune */
