@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fault_page.h"
+
 #define CHUNK_PATH_LEN 69 /* of "abcd/abcd...", a chunk below .chunks */
 
 enum kill_at {
@@ -48,15 +50,9 @@ static struct faults none, *faults = &none;
 __attribute__((constructor)) static void
 faults_init(void)
 {
-	const char *path = getenv("HOLDFAST_FAULTS");
-	int fd = path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
-	void *p;
+	void *p = fault_page("HOLDFAST_FAULTS", sizeof(none));
 
-	if (fd == -1)
-		return;
-	p = mmap(NULL, sizeof(none), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	close(fd);
-	if (p != MAP_FAILED)
+	if (p != NULL)
 		faults = p;
 }
 

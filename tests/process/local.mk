@@ -10,6 +10,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/conftest.py \
 	tests/process/fake_server.py \
 	tests/process/faults.c tests/process/faults.py \
+	tests/process/fault_page.h \
 	tests/process/instance.py tests/process/interleave \
 	tests/process/nthfault.c \
 	tests/process/pbs.py \

@@ -18,6 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fault_page.h"
+
 struct page {
 	atomic_int left;  /* calls until it fails; 0: never */
 	atomic_int error; /* errno; 0: half of what is written is written */
@@ -30,15 +32,9 @@ static const char *below = "/nowhere";
 __attribute__((constructor)) static void
 nthfault_init(void)
 {
-	const char *path = getenv("NTHFAULT_PAGE");
-	int fd = path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
-	void *p;
+	void *p = fault_page("NTHFAULT_PAGE", sizeof(none));
 
-	if (fd == -1)
-		return;
-	p = mmap(NULL, sizeof(none), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	close(fd);
-	if (p == MAP_FAILED)
+	if (p == NULL)
 		return;
 	page = p;
 	below = strdup(getenv("NTHFAULT_BELOW"));

@@ -4,16 +4,14 @@ grants, digests, sessions (docs/security.md)."""
 
 import os
 import re
-import shutil
 
 import pytest
 
 import vworker
-from conftest import show_logs
 from pbs import (CHUNK, blob, encrypted_blob, fixed_csum, parse_fixed, sha256,
                  unblob)
-from vtools import (backup, chunk, failure, later, make_validator, manifest,
-                    new_group, upload_image)
+from vtools import (backup, chunk, failure, later, lent, make_validator,
+                    manifest, new_group, upload_image)
 from vworker import (BACKUP, CALL, DEPOSIT, MESSAGES, READER, Closed, Failed,
                      Worker)
 
@@ -30,12 +28,8 @@ OF_BACKUPS = ('INDEX_CREATE', 'APPEND', 'INDEX_CLOSE', 'DEPOSIT', 'BLOB_PUT',
 @pytest.fixture(scope='module')
 def val(request):
     inst = make_validator(datastores=('store', 'other'))
-    failed = request.session.testsfailed
-    yield inst
-    if request.session.testsfailed > failed:
-        show_logs(inst)
-    inst.stop()
-    shutil.rmtree(inst.dir, ignore_errors=True)
+    with lent(inst, request):
+        yield inst
 
 
 @pytest.fixture(scope='module')

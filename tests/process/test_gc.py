@@ -10,10 +10,9 @@ import time
 
 import pytest
 
-from conftest import show_logs
 from instance import wait_for
 from pbs import CHUNK, blob
-from vtools import (backup, chunk, failure, later, make_small_validator,
+from vtools import (backup, chunk, failure, later, lent, make_small_validator,
                     manifest, new_group, register, upload_image)
 from vworker import MODIFY, TYPES, Worker
 
@@ -27,12 +26,8 @@ def shared(request):
     inst.hold = inst.dir / 'hold'
     inst.change_options({'debug-hold-gc': f'"{inst.hold}"'}, {})
     inst.restart_validator()
-    failed = request.session.testsfailed
-    yield inst
-    if request.session.testsfailed > failed:
-        show_logs(inst)
-    inst.stop()
-    shutil.rmtree(inst.dir, ignore_errors=True)
+    with lent(inst, request):
+        yield inst
 
 
 @pytest.fixture

@@ -2,15 +2,13 @@
 sessions, bytes in flight, connections, failed logins."""
 
 import itertools
-import shutil
 import threading
 
 import pytest
 
-from conftest import show_logs
 from instance import wait_for
 from pbs import CHUNK, PbsError, blob, sha256
-from vtools import backup, failure, make_validator, new_group
+from vtools import backup, failure, lent, make_validator, new_group
 from vworker import READER, Closed, Failed, Worker
 
 INSTANCE = {'server_options': {'max-connections-per-user': 2,
@@ -22,12 +20,8 @@ ONE, TOKEN, OTHER = 'one@pbs', 'one@pbs!tok', 'other@pbs'
 def val(request):
     inst = make_validator({'max-sessions-per-user': 3,
                            'max-inflight-per-user': '128M'})
-    failed = request.session.testsfailed
-    yield inst
-    if request.session.testsfailed > failed:
-        show_logs(inst)
-    inst.stop()
-    shutil.rmtree(inst.dir, ignore_errors=True)
+    with lent(inst, request):
+        yield inst
 
 
 def open_fails(val, *args, **more):

@@ -1,6 +1,7 @@
 """Parts of a running server die and come back, and a client notices no more
 than a pause."""
 
+import contextlib
 import itertools
 import os
 import signal
@@ -250,8 +251,13 @@ def test_past_its_commit_a_backup_needs_nobody(instance, faults, base,
 # ---- who does not come back
 
 def kill_worker(instance, session):
-    for pid in workers(instance):
-        os.kill(pid, signal.SIGKILL)
+    """The session's is one of them.  A spare that is just dying would take
+    the next connection with it."""
+    old = workers(instance)
+    for pid in old:
+        with contextlib.suppress(ProcessLookupError):  # ended by itself
+            os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: set(workers(instance)).isdisjoint(old))
 
 
 def close_connection(instance, session):

@@ -1,6 +1,7 @@
 """What the tests of the validator share: an instance without a server, and
 backups made by a worker of our own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -48,15 +49,22 @@ def make_small_validator(validator_options=None, digests=None):
     return inst
 
 
-@pytest.fixture(scope='module')
-def val(request):
-    inst = make_validator()
+@contextlib.contextmanager
+def lent(inst, request):
+    """A validator for the tests of a module; its logs are shown if one of
+    them fails."""
     failed = request.session.testsfailed
     yield inst
     if request.session.testsfailed > failed:
         show_logs(inst)
     inst.stop()
     shutil.rmtree(inst.dir, ignore_errors=True)
+
+
+@pytest.fixture(scope='module')
+def val(request):
+    with lent(make_validator(), request) as inst:
+        yield inst
 
 
 @pytest.fixture
