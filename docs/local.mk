@@ -1,7 +1,7 @@
 # docs/: for operators and developers.
 EXTRA_DIST += docs/accounts.md docs/architecture.md docs/compatibility.md \
-	docs/configuration.md docs/operations.md docs/performance.md
-EXTRA_DIST += docs/reliability.md docs/security.md
+	docs/configuration.md docs/log.md docs/operations.md \
+	docs/performance.md docs/reliability.md docs/security.md
 
 # Manual pages.  Commands and options come from the tables of the programs.
 MAN_IN = docs/man/holdfast.1.in docs/man/holdfast-admin.8.in \

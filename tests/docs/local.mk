@@ -1,2 +1,3 @@
 # tests of docs
-dist_check_SCRIPTS += tests/docs/test_man.sh
+dist_check_SCRIPTS += tests/docs/test_man.sh tests/docs/test_log.sh
+EXTRA_DIST += tests/docs/log_lines.pl
