@@ -29,9 +29,23 @@
 static const struct route api_routes[] = {
 #define ROUTE(method, pattern, params, flags, handler) \
 	{METHOD_##method, pattern, params, ROUTE_FLAG_##flags, handler},
+#define ROUTE_OF_ALL(pattern, handler)
 #include "server/routes.def"
+#undef ROUTE_OF_ALL
 #undef ROUTE
 };
+
+static const struct route api_routes_of_all[] = {
+#define ROUTE(method, pattern, params, flags, handler)
+#define ROUTE_OF_ALL(pattern, handler)                    \
+	{METHOD_GET, pattern, NULL, ROUTE_OPEN, handler}, \
+	    {METHOD_HEAD, pattern, NULL, ROUTE_OPEN, handler},
+#include "server/routes.def"
+#undef ROUTE_OF_ALL
+#undef ROUTE
+};
+
+#define API_COUNT(routes) (sizeof(routes) / sizeof((routes)[0]))
 
 /* A request that waits for auth to say who it is. */
 struct api_asking {
@@ -115,17 +129,25 @@ api_ask(struct request *req, const struct route *route,
 	identity_fini(&id);
 }
 
+static int
+api_is_ours(const struct router_path *path)
+{
+	return path->count > 0 && strcmp(path->component[0], "api2") == 0;
+}
+
 static const struct route *
 api_find(struct request *req, const struct router_path *path, struct err *e)
 {
+	if (!api_is_ours(path))
+		return router_find(api_routes_of_all,
+		    API_COUNT(api_routes_of_all), req->method, path, 0,
+		    &req->params, e);
 	if (path->count < API_PREFIX_COUNT ||
-	    strcmp(path->component[0], "api2") != 0 ||
 	    strcmp(path->component[1], "json") != 0) {
 		router_not_found(path, e);
 		return NULL;
 	}
-	return router_find(api_routes,
-	    sizeof(api_routes) / sizeof(api_routes[0]), req->method, path,
+	return router_find(api_routes, API_COUNT(api_routes), req->method, path,
 	    API_PREFIX_COUNT, &req->params, e);
 }
 
@@ -142,7 +164,7 @@ api_dispatch(struct request *req)
 		return;
 	}
 	log_debug("api", "request path=%s", STR_VIS(req->target));
-	ours = path.count > 0 && strcmp(path.component[0], "api2") == 0;
+	ours = api_is_ours(&path);
 	route = api_find(req, &path, &e);
 	router_path_fini(&path);
 	/* Outside of /api2 would be static files, which are open to all. */

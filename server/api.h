@@ -20,7 +20,8 @@ struct api {
 	struct aclient *auth;
 	struct vclient *validator;
 	const char *validator_path; /* for a session beside that one */
-	const char *peer; /* the client's address, for auth and logs */
+	const char *peer;        /* the client's address, for auth and logs */
+	uint64_t health_next_ms; /* no answer of the health call before */
 	/* Somebody proved who he is; for the log and the master. */
 	void (*identified)(struct api *api, const char *auth_id);
 	/* A session is open and 101 is said: all of it is the callee's, rest

@@ -69,7 +69,9 @@ void api_copy(char *dst, size_t size, const char *value);
 
 #define API_HANDLER(name) void name(struct request *req);
 #define ROUTE(method, pattern, params, flags, handler) API_HANDLER(handler)
+#define ROUTE_OF_ALL(pattern, handler) API_HANDLER(handler)
 #include "server/routes.def"
+#undef ROUTE_OF_ALL
 #undef ROUTE
 
 /* Parameter tables of more than one file. */

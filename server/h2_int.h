@@ -26,7 +26,6 @@ struct h2_stream {
 	bool wants_body; /* parameters do not fit the first window */
 	bool has_body;   /* and has one of BODIES_MAX */
 	bool reset;
-	bool is_head; /* a response without its body */
 };
 TAILQ_HEAD(h2_streams, h2_stream);
 

@@ -177,7 +177,8 @@ request_ready(struct request *req)
 	if (req->res.content_type != NULL)
 		nv[n++] = header("content-type", req->res.content_type);
 	if (nghttp2_submit_response(h2->session, s->id, nv, n,
-		req->res.len > 0 && !s->is_head ? &body : NULL) != 0)
+		req->res.len > 0 && req->method != METHOD_HEAD ? &body
+							       : NULL) != 0)
 		fatal(LOG_SUB, "cannot submit a response");
 	stream_give_back(s);
 	h2_wake(h2);
@@ -246,6 +247,7 @@ method_parse(const uint8_t *value, size_t len)
 	    {"PUT", METHOD_PUT},
 	    {"POST", METHOD_POST},
 	    {"DELETE", METHOD_DELETE},
+	    {"HEAD", METHOD_HEAD},
 	};
 	size_t i;
 
@@ -264,10 +266,9 @@ h2_stream_header(struct h2_stream *s, const uint8_t *name, size_t name_len,
 	struct request *req = s->req;
 	struct err e;
 
-	if (name_len == 7 && memcmp(name, ":method", 7) == 0) {
+	if (name_len == 7 && memcmp(name, ":method", 7) == 0)
 		req->method = method_parse(value, value_len);
-		s->is_head = value_len == 4 && memcmp(value, "HEAD", 4) == 0;
-	} else if (name_len == 5 && memcmp(name, ":path", 5) == 0) {
+	else if (name_len == 5 && memcmp(name, ":path", 5) == 0) {
 		free(req->target);
 		req->target = xmalloc(value_len + 1);
 		memcpy(req->target, value, value_len);

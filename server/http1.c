@@ -221,7 +221,7 @@ http1_send_body(struct http1 *h)
 	ssize_t n = 0;
 
 	http1_set_phase(h, HTTP1_PHASE_SEND);
-	if (!http1_parser_head(h->parser)->is_head) {
+	if (h->req->method != METHOD_HEAD) {
 		while (!tls_conn_is_full(h->conn) &&
 		    (n = response_read(&h->req->res, buf, sizeof(buf), &e)) > 0)
 			http1_send_piece(h, buf, (size_t)n);
@@ -304,8 +304,7 @@ http1_redirect(struct http1 *h)
 {
 	struct request *req = h->req;
 	const char *host = req->headers[HEADER_HOST];
-	int get =
-	    req->method == METHOD_GET || http1_parser_head(h->parser)->is_head;
+	int get = req->method == METHOD_GET || req->method == METHOD_HEAD;
 
 	h->close = 1;
 	if (host == NULL || *host == '\0' || strlen(host) > 256) {

@@ -131,6 +131,8 @@ http1_method(unsigned int method)
 		return METHOD_POST;
 	case HTTP_DELETE:
 		return METHOD_DELETE;
+	case HTTP_HEAD:
+		return METHOD_HEAD;
 	default:
 		return METHOD_OTHER;
 	}
@@ -167,7 +169,6 @@ http1_on_head(http_parser *hp)
 		p->head.target_too_long = 1;
 	p->req->method = http1_method(hp->method);
 	p->req->target = xstrdup(p->head.target_too_long ? "/" : target);
-	p->head.is_head = hp->method == HTTP_HEAD;
 	p->head.http_1_0 = hp->http_minor == 0;
 	p->head.keep_alive = http_should_keep_alive(hp);
 	p->head.has_body = (hp->flags & F_CHUNKED) != 0 ||

@@ -23,7 +23,6 @@ enum http1_event {
 };
 
 struct http1_head {
-	int is_head;         /* method HEAD: no body in the response */
 	int keep_alive;      /* the connection may go on afterwards */
 	int http_1_0;        /* and then has to be told so */
 	int expect_continue; /* the client waits before it sends the body */

@@ -10,6 +10,7 @@ libserver_a_SOURCES = \
 	server/api_call.c \
 	server/api_datastore.c \
 	server/api_file.c \
+	server/api_health.c \
 	server/api_params.c \
 	server/api_snapshot.c \
 	server/api_task.c \

@@ -39,6 +39,7 @@ enum request_method {
 	METHOD_PUT,
 	METHOD_POST,
 	METHOD_DELETE,
+	METHOD_HEAD, /* a response without its body */
 	METHOD_OTHER /* has no route anywhere */
 };
 

@@ -98,6 +98,7 @@ method_text(enum request_method method)
 	    [METHOD_PUT] = "PUT",
 	    [METHOD_POST] = "POST",
 	    [METHOD_DELETE] = "DELETE",
+	    [METHOD_HEAD] = "HEAD",
 	    [METHOD_OTHER] = "OTHER",
 	};
 

@@ -87,20 +87,21 @@ on_drained(void *ctx)
 	vclient_pump(ctx);
 }
 
-static int
-vclient_hello(struct vclient *v, struct err *e)
+int
+vclient_send_hello(struct ipc *ipc, uint64_t seq, struct err *e)
 {
 	struct msg_HELLO m = {
 	    .version_min = IPC_VERSION_MIN,
 	    .version_max = IPC_VERSION,
 	    .program = HELLO_PROGRAM,
 	};
+	uint8_t buf[MSG_MAX_HELLO];
 	struct wire_w w;
 
-	wire_w_init(&w, v->scratch, sizeof(v->scratch));
+	wire_w_init(&w, buf, sizeof(buf));
 	msg_put_HELLO(&w, &m);
-	return ipc_send(v->ipc, MSG_ID_HELLO, 0, ++v->last_seq, w.start,
-	    (size_t)wire_w_len(&w), e);
+	return ipc_send(ipc, MSG_ID_HELLO, 0, seq, buf, (size_t)wire_w_len(&w),
+	    e);
 }
 
 static void
@@ -120,7 +121,7 @@ vclient_connect(struct vclient *v)
 
 	if ((fd = ipc_connect(v->path, &e)) == -1 ||
 	    (v->ipc = ipc_new(fd, &cfg, &e)) == NULL ||
-	    vclient_hello(v, &e) == -1) {
+	    vclient_send_hello(v->ipc, ++v->last_seq, &e) == -1) {
 		if (e.code != ERR_UNAVAILABLE)
 			log_warn_e(LOG_SUB, &e, "cannot reach the validator");
 		vclient_down(v);

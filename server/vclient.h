@@ -8,6 +8,7 @@
 
 struct err;
 struct event_base;
+struct ipc;
 
 /*
  * A worker's connection to the validator.  It connects by itself, again and
@@ -95,6 +96,10 @@ void vclient_session_attach(struct vclient *v,
 uint64_t vclient_session_id(const struct vclient *v);
 /* Requests without an answer; for back-pressure. */
 size_t vclient_pending(const struct vclient *v);
+
+/* The greeting on a new connection to the validator, for who has no requests;
+ * WELCOME or FAIL is the answer. */
+int vclient_send_hello(struct ipc *ipc, uint64_t seq, struct err *e);
 
 #define VCLIENT_SESSION_REQUESTS(X)                        \
 	X(FILE_OPEN, file_open)       /* -> FILE_READY */  \

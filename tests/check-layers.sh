@@ -21,7 +21,7 @@ crypt\.h;server/auth/[a-z_]*\.c;libcrypt only in auth
 common/format/;(common/format|server|validator|client|admin|bench)/.*;common stands below the format library
 (server|validator|client|admin|bench)/;(server|validator|client|admin|bench)/.*;common knows nothing above it
 server/;server/.*;only the server includes server/
-server/auth/;server/auth/.*|server/api_access\.c;only auth includes server/auth/, and who calls it
+server/auth/;server/auth/.*|server/api_(access|health)\.c;only auth includes server/auth/, and who calls it
 validator/;validator/.*;only the validator includes validator/
 client/;(client|bench)/.*;only the client includes client/
 admin/;admin/.*;only the command includes admin/

@@ -2,7 +2,8 @@
 specification has them (wire-protocol 2 to 5 and 7), and what a value of each
 kind may be.  The server's own tables are compared with this one, not used.
 
-A row of a table: method, path, then the parameters; [optional], name:kind
+A row of a table: method, path (below /api2/json for HTTP/1.1, unless it begins
+with '/'), then the parameters; [optional], name:kind
 where the name does not tell the kind (see KIND_OF), and +flags:
   +open  nobody needs to log in
   +raw   parameters come in path and query only; the body is something else
@@ -65,6 +66,8 @@ GET    nodes/{node}/tasks [start:0..] [limit:0..] [running:bool] [errors:bool] [
 GET    nodes/{node}/tasks/{upid}/status
 GET    nodes/{node}/tasks/{upid}/log [start:0..] [limit:0..] [test-status:bool] [download:bool] +raw
 DELETE nodes/{node}/tasks/{upid}
+
+GET    /health +open
 '''
 
 BACKUP = '''
@@ -235,6 +238,11 @@ class Call:
         self.params = [Param(part[1:-1], True)
                        for part in self.path.split('/') if part[:1] == '{']
         self.params += [Param(w) for w in words if w[0] != '+']
+
+    def target(self, path):
+        """Where its path, with values, is on the wire."""
+        below = self.transport == 'http1' and path[:1] != '/'
+        return f'/api2/json/{path}' if below else path
 
     @property
     def raw(self):

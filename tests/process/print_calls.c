@@ -44,7 +44,10 @@ main(void)
 {
 #define ROUTE(method, path, params, flags, handler) \
 	print_call("http1", #method, path, params, #flags);
+#define ROUTE_OF_ALL(path, handler) \
+	print_call("http1", "GET", "/" path, NULL, "OPEN");
 #include "server/routes.def"
+#undef ROUTE_OF_ALL
 #undef ROUTE
 #define H2_ROUTE(session, method, path, params, flags, handler) \
 	print_call(#session, #method, path, params, #flags);

@@ -1,15 +1,19 @@
-"""holdfast-admin metrics: what monitoring and load balancers see."""
+"""What monitoring and load balancers see: holdfast-admin metrics, and the health
+call of the server itself."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
 from instance import TOP, wait_for
+from test_server import auth
 
 PROMTOOL = shutil.which('promtool')
 
@@ -103,6 +107,88 @@ def test_health_without_the_validator(fresh_instance):
     body = get(inst, '/metrics')[1]
     assert 'holdfast_up{daemon="validator"} 0\n' in body
     assert 'holdfast_up{daemon="auth"} 1\n' in body
+
+
+# ---- on the server's own port
+
+def health(conn, method='GET'):
+    r = conn.request(method, '/health', headers={'Connection': 'keep-alive'})
+    return r.status, r.text
+
+
+def health_head(conn):
+    """The head of the answer; there must be nothing behind it."""
+    conn.send_head('HEAD', '/health', {'Connection': 'close'})
+    head = conn.read_until(b'\r\n\r\n').decode()
+    assert not conn.rest and conn.sock.recv(1) == b''
+    return head
+
+
+def test_health_on_the_port_of_clients(instance):
+    conn = instance.connect()
+    try:
+        assert health(conn) == (200, 'ok\n')
+        assert health(conn, 'POST') == (404, "Path '/health' not found.")
+    finally:
+        conn.close()
+    conn = instance.connect()
+    try:
+        head = health_head(conn)
+    finally:
+        conn.close()
+    assert head.startswith('HTTP/1.1 200 OK\r\n')
+    assert 'content-length: 3\r\n' in head
+
+
+def test_health_says_no_more_than_that(instance):
+    """The same for who has logged in."""
+    conn = instance.login()
+    try:
+        assert health(conn) == (200, 'ok\n')
+        assert conn.request('GET', '/health', {'verbose': 1}).status == 400
+    finally:
+        conn.close()
+
+
+def test_health_is_answered_once_a_second(instance):
+    conn = instance.connect()
+    try:
+        start = time.monotonic()
+        for _ in range(3):
+            assert health(conn)[0] == 200
+        assert time.monotonic() - start >= 2
+    finally:
+        conn.close()
+
+
+def test_health_when_a_daemon_is_stuck(fresh_instance):
+    inst = fresh_instance()
+    conn = inst.connect()  # whose handshake needs auth
+
+    def becomes(answer):
+        return wait_for(lambda: health(conn) == answer, 60)
+
+    try:
+        assert becomes((200, 'ok\n'))
+        for stop in (lambda signo: os.kill(auth(inst)[0], signo),
+                     lambda signo: inst.kill('validator', signo)):
+            stop(signal.SIGSTOP)
+            try:
+                assert becomes((503, 'unavailable\n'))
+            finally:
+                stop(signal.SIGCONT)
+            assert becomes((200, 'ok\n'))
+        inst.end('validator', signal.SIGKILL)
+        assert becomes((503, 'unavailable\n'))
+        other = inst.connect()
+        try:
+            assert health_head(other).startswith('HTTP/1.1 503 ')
+        finally:
+            other.close()
+        inst.start_validator()
+        assert becomes((200, 'ok\n'))
+    finally:
+        conn.close()
 
 
 def test_the_dashboard_shows_what_there_is(instance):
