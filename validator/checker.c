@@ -81,7 +81,7 @@ checker_die(struct checker *c, const char *why)
 {
 	struct request_list list = TAILQ_HEAD_INITIALIZER(list);
 	struct request *r;
-	enum err_code code = ERR_CORRUPT;
+	enum err_code code = ERR_ABORTED;
 
 	if (!c->pool->stopped)
 		log_warn("checker", "%s pid=%d requests=%s", why, (int)c->pid,
@@ -95,7 +95,7 @@ checker_die(struct checker *c, const char *why)
 	while ((r = TAILQ_FIRST(&list)) != NULL) {
 		TAILQ_REMOVE(&list, r, entry);
 		request_fail(r, code,
-		    code == ERR_CORRUPT ? "checking the data ended unexpectedly"
+		    code == ERR_ABORTED ? "checking the data ended unexpectedly"
 					: "the checker ended");
 		code = ERR_UNAVAILABLE;
 	}
@@ -117,7 +117,7 @@ val_on_verdict(void *ctx, struct ipc_msg *m)
 	if (msg.code != ERR_OK) {
 		err_set(&v.err, err_code_from_wire(msg.code), "%s", msg.text);
 	} else if (msg.out_len > r->len_max || msg.kind >= BLOB_KIND_COUNT) {
-		request_fail(r, ERR_CORRUPT, "checking the data failed");
+		request_fail(r, ERR_ABORTED, "checking the data failed");
 		return err_set(&m->err, ERR_PROTO, "impossible verdict");
 	} else {
 		v.kind = msg.kind;
@@ -147,7 +147,7 @@ val_on_manifested(void *ctx, struct ipc_msg *m)
 		err_set(&r.err, err_code_from_wire(msg.code), "%s", msg.text);
 	} else if (msg.out_len > req->len_max ||
 	    msg.verify_state > VERIFY_STATE_FAILED) {
-		request_fail(req, ERR_CORRUPT, "checking the manifest failed");
+		request_fail(req, ERR_ABORTED, "checking the manifest failed");
 		return err_set(&m->err, ERR_PROTO, "impossible result");
 	} else {
 		r.out_len = msg.out_len;

@@ -22,8 +22,9 @@ struct event_base;
  * starting a process waits for its exec.
  *
  * A checker that dies or takes longer than CHECKER_TIMEOUT_MS fails the request
- * that it was at with ERR_CORRUPT, those behind it with ERR_UNAVAILABLE (they
- * may be repeated with another checker), and is not usable any more.
+ * that it was at with ERR_ABORTED (perhaps its data killed it, perhaps not: no
+ * verdict), those behind it with ERR_UNAVAILABLE (they may be repeated with
+ * another checker), and is not usable any more.
  */
 #define CHECKER_TIMEOUT_MS 60000
 #define CHECKER_END_MS 5000          /* from closing its socket to killing it */

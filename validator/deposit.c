@@ -49,8 +49,7 @@ session_checker(struct session *s, struct err *e)
 		checker_release(&s->checker);
 		if (++s->checker_deaths > SESSION_CHECKER_DEATHS_MAX) {
 			err_set(e, ERR_LIMIT,
-			    "checking the uploads of this backup failed too "
-			    "often");
+			    "the checkers of this backup ended too often");
 			return NULL;
 		}
 	}

@@ -29,6 +29,7 @@
 #include "validator/validator.h"
 
 #define CHECK_HELD_US 50000
+#define SUSPECT_TRIES 5 /* checkers that ended in a row: no verdict */
 
 /* Neither there nor missing: the index itself is damaged, or something that
  * says nothing of the base. */
@@ -53,11 +54,11 @@ struct suspect {
 	uint64_t pos;
 	struct index_entry entry;
 	int fd;
-	bool retried;
+	unsigned int tries;
 };
 
 static void suspect_next(struct session *s);
-static void suspect_judge(struct suspect *u);
+static void suspect_start(struct suspect *u);
 
 static void
 suspect_end(struct suspect *u)
@@ -96,29 +97,38 @@ suspect_touched(struct store_job *job)
 	suspect_end(u);
 }
 
+/* A checker that ended, whoever killed it, says nothing of the chunk. */
+static void
+suspect_unjudged(struct suspect *u, const struct err *why)
+{
+	if ((why->code == ERR_ABORTED || why->code == ERR_UNAVAILABLE) &&
+	    ++u->tries < SUSPECT_TRIES) {
+		io_close(&u->fd);
+		suspect_start(u);
+		return;
+	}
+	reuse_failed(u->req.s->reuse, why);
+	suspect_end(u);
+}
+
 static void
 suspect_judged(void *arg, const struct checker_verdict *v)
 {
 	struct suspect *u = arg;
 	struct session *s = u->req.s;
 
-	if (v->err.code == ERR_UNAVAILABLE && !u->retried &&
-	    session_is_open(s)) {
-		u->retried = true;
-		suspect_judge(u);
-		return;
-	}
-	if (v->err.code == ERR_OK) {
+	if (!session_is_open(s)) {
+		suspect_end(u);
+	} else if (v->err.code == ERR_OK) {
 		session_req_submit(&u->req, &s->bulk, suspect_touch,
 		    suspect_touched);
-		return;
-	}
-	if (v->err.code == ERR_CORRUPT)
+	} else if (v->err.code == ERR_CORRUPT) {
 		reuse_missing(s->reuse, u->file->number, u->pos,
 		    &u->entry.digest, true);
-	else
-		reuse_failed(s->reuse, &v->err);
-	suspect_end(u);
+		suspect_end(u);
+	} else {
+		suspect_unjudged(u, &v->err);
+	}
 }
 
 static void
@@ -130,10 +140,8 @@ suspect_judge(struct suspect *u)
 	c = session_checker(u->req.s, &e);
 	if (c == NULL ||
 	    checker_stored(c, u->fd, (uint32_t)(u->entry.end - u->entry.start),
-		&u->entry.digest, suspect_judged, u, &e) == -1) {
-		reuse_failed(u->req.s->reuse, &e);
-		suspect_end(u);
-	}
+		&u->entry.digest, suspect_judged, u, &e) == -1)
+		suspect_unjudged(u, &e);
 }
 
 static void
@@ -170,6 +178,13 @@ suspect_opened(struct store_job *job)
 	}
 }
 
+static void
+suspect_start(struct suspect *u)
+{
+	session_req_submit(&u->req, &u->req.s->bulk, suspect_open,
+	    suspect_opened);
+}
+
 /* One at a time: they are few, and their checker has other work. */
 static void
 suspect_next(struct session *s)
@@ -191,8 +206,7 @@ suspect_next(struct session *s)
 		u->fd = -1;
 		s->suspect_busy = true;
 		session_hold(s);
-		session_req_submit(&u->req, &s->bulk, suspect_open,
-		    suspect_opened);
+		suspect_start(u);
 		return;
 	}
 }

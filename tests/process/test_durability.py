@@ -5,19 +5,22 @@ import errno
 import itertools
 import json
 import os
+import signal
 import struct
 import time
 
 import pytest
 
 import pbs
-from instance import wait_for
+from instance import start_time, wait_for
 from pbs import PbsError
+from test_server import children
 
 INSTANCE = {'faults': True}
 NAME = 'disk.img.fidx'
 SEEDS = itertools.count(5000)
 MIB = 1 << 20
+SPARE_CHECKERS = 2
 # The record of a store in the state folder (validator/store/poison.c).
 IN_USE_AT, LAST_SYNC_AT, BOOT_AT = 5, 15, 39
 
@@ -130,6 +133,64 @@ def test_suspects_are_replaced_by_an_upload(instance, store, snapshot, base):
     with instance.backup(second) as session:
         session.backup_images({NAME: data})
     assert whole(instance, second, data)
+
+
+def checkers(instance):
+    """The oldest first, which is the order in which they are taken."""
+    return sorted(children(instance.pid('validator'), 'holdfast-checker'),
+                  key=lambda pid: (start_time(pid) or 0, pid))
+
+
+def only_spare_checkers(instance):
+    counts = next(row['checkers'] for row in instance.admin_json('status')
+                  if row['daemon'] == 'holdfast-validator')
+    return counts == {'busy': 0, 'spare': SPARE_CHECKERS} and \
+        len(checkers(instance)) == SPARE_CHECKERS
+
+
+def signal_checkers(instance, signo):
+    pids = checkers(instance)
+    for pid in pids:
+        os.kill(pid, signo)
+    return pids
+
+
+@pytest.mark.parametrize('deaths', [1, 4, 5])
+def test_a_killed_checker_proves_nothing(instance, store, base, snapshot,
+                                         deaths):
+    """The kernel may kill one that judges a suspect, for want of memory: the
+    next one judges it again.  Too many deaths end the backup, and mark
+    nothing."""
+    before = time.time()
+    first, data, digests = base(1)
+    power_cut(instance, before)
+    log = instance.log / 'validator.log'
+    logged = log.stat().st_size
+    second = snapshot(first)
+    with instance.backup(second) as session:
+        assert wait_for(lambda: only_spare_checkers(instance))
+        try:
+            signal_checkers(instance, signal.SIGSTOP)
+            session.previous(NAME)
+            for _ in range(deaths):
+                # When one is taken, and has work, another one is started.
+                assert wait_for(
+                    lambda: len(checkers(instance)) > SPARE_CHECKERS)
+                victim = signal_checkers(instance, signal.SIGSTOP)[0]
+                os.kill(victim, signal.SIGKILL)
+                assert wait_for(lambda: victim not in checkers(instance))
+        finally:
+            signal_checkers(instance, signal.SIGCONT)
+        if deaths < 5:
+            session.backup_images({NAME: data}, incremental=True)
+        else:
+            assert 'cannot check reused chunks: checking the data ended' in \
+                session.wait_aborted()
+    assert log.read_text()[logged:].count('requests=some') == deaths
+    assert store.verify_state(first) is None
+    third = snapshot(second)
+    reuse(instance, third, data)
+    assert whole(instance, third, data)
 
 
 # ---- no space

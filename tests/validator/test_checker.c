@@ -287,7 +287,7 @@ Test(checker, death_fails_the_first_and_excuses_the_rest)
 	kill(c->pid, SIGKILL);
 	wait_for(&b, 1);
 	cr_assert_eq(a.n, 1);
-	cr_assert_eq(a.err.code, ERR_CORRUPT);
+	cr_assert_eq(a.err.code, ERR_ABORTED);
 	cr_assert_eq(b.err.code, ERR_UNAVAILABLE);
 	cr_assert(checker_is_dead(c));
 	cr_assert_eq(checker_chunk(c, 0, len, 1000, &d, on_verdict, &a, NULL),

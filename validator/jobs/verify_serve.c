@@ -365,7 +365,7 @@ doubt_judged(void *arg, const struct checker_verdict *v)
 		return;
 	}
 	/* A checker that ended proves nothing. */
-	if (v->err.code != ERR_CORRUPT || checker_is_dead(k->checker)) {
+	if (v->err.code != ERR_CORRUPT) {
 		doubt_answer(k, JOB_CHUNK_UNKNOWN, 0, 0, v->err.msg);
 		return;
 	}
