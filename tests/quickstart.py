@@ -108,6 +108,7 @@ def collect(folder, budget):
                 left -= size
                 bar('collecting files', 1 - left / budget)
                 if left < budget // 100:
+                    bar('collecting files', 1)
                     bar_end()
                     return
     bar_end()

@@ -2,14 +2,15 @@
 
 import json
 import os
-import pty
 import subprocess
+import time
 
 import pytest
 
 import instance as instance_module
 import pbs
 from fake_server import FakeServer, fixed_index
+from terminal import Terminal
 
 TIME = 1700000000
 SNAPSHOT = ('host', 'h1', TIME)
@@ -353,25 +354,29 @@ def test_an_unknown_certificate_needs_somebody_to_ask(server, run):
 
 
 def answer_on_terminal(run, answer):
-    """Runs 'status' on a terminal and types the answer."""
-    master, slave = pty.openpty()
-    os.write(master, answer)
-    try:
-        return run('status', '--output-format', 'json',
-                   env={'PBS_FINGERPRINT': ''}, stdin=slave, stderr=slave,
-                   stdout=subprocess.PIPE, capture_output=False)
-    finally:
-        os.close(slave)
-        os.close(master)
+    """Runs 'status' on a terminal and types the answer: what it showed, and
+    the finished process."""
+    with Terminal(answer) as terminal:
+        r = run('status', '--output-format', 'json',
+                env={'PBS_FINGERPRINT': ''}, stdin=terminal.end,
+                stderr=terminal.end, stdout=subprocess.PIPE,
+                capture_output=False)
+    return terminal.shown, r
 
 
 def test_a_yes_is_remembered(server, run, folder):
     server.lists['status'] = {'total': 1, 'used': 1, 'avail': 0}
-    r = answer_on_terminal(run, b'n\n')
+    known = folder / '.config' / 'holdfast' / 'fingerprints'
+    shown, r = answer_on_terminal(run, b'n\n')
     assert r.returncode == 1
-    assert not server.requests
-    r = answer_on_terminal(run, b'y\n')
+    assert server.fingerprint.encode() in shown and b'?' in shown
+    assert not server.requests and not known.exists()
+    shown, r = answer_on_terminal(run, b'y\n')
     assert r.returncode == 0
+    assert server.fingerprint in known.read_text()
+    # Nobody is asked again, with a terminal or without.
+    shown, r = answer_on_terminal(run, b'n\n')
+    assert r.returncode == 0 and b'?' not in shown
     r = run('status', env={'PBS_FINGERPRINT': ''})
     assert r.returncode == 0, r.stderr
 
@@ -383,6 +388,59 @@ def test_a_changed_certificate_is_refused(server, run, folder):
     r = run('status', env={'PBS_FINGERPRINT': ''})
     assert r.returncode == 1
     assert b'has changed' in r.stderr
+
+
+# ---- what is shown meanwhile
+
+def slow(handler):
+    """Takes longer than a bar stands still at most."""
+    def call(*args):
+        time.sleep(0.2)
+        return handler(*args)
+    return call
+
+
+@pytest.fixture
+def sparse(folder):
+    """An image of 40 chunks that are different and take little to send."""
+    path = folder / 'sparse'
+    with open(path, 'wb') as f:
+        for i in range(40):
+            f.seek(i * pbs.CHUNK)
+            f.write(b'%d' % i)
+        f.truncate(40 * pbs.CHUNK)
+    return path
+
+
+@pytest.mark.parametrize('more, bars', [((), True), (('--no-progress',),
+                                                     False)])
+def test_bars_on_a_terminal(server, run, folder, sparse, more, bars):
+    if bars:
+        server.on_fixed_chunk = slow(server.on_fixed_chunk)
+        server.on_chunk = slow(server.on_chunk)
+    for args in (('backup', f'disk.img:{sparse}', '--backup-id', 'h1',
+                  '--backup-time', TIME),
+                 ('restore', NAME, 'disk.img', folder / 'target')):
+        with Terminal() as terminal:
+            r = run(*args, *more, stderr=terminal.end, capture_output=False,
+                    stdout=subprocess.PIPE)
+        assert r.returncode == 0, terminal.shown
+        assert b'\r' not in r.stdout
+        if bars:
+            terminal.bar_moved_and_ended('disk.img')
+        else:
+            assert b'[' not in terminal.shown
+    assert (folder / 'target').stat().st_size == sparse.stat().st_size
+
+
+def test_no_bars_without_a_terminal(server, run, folder, sparse):
+    for args in (('backup', f'disk.img:{sparse}', '--backup-id', 'h1',
+                  '--backup-time', TIME),
+                 ('restore', NAME, 'disk.img', folder / 'target')):
+        r = run(*args)
+        assert r.returncode == 0, r.stderr
+        assert b'\r' not in r.stdout + r.stderr
+        assert b'%' not in r.stdout + r.stderr
 
 
 # ---- identity
@@ -464,3 +522,11 @@ def test_refused_at_once(server, run, args, text):
     assert r.returncode == 1
     assert text in r.stderr
     assert not server.requests
+
+
+@pytest.mark.parametrize('archive', ['root.pxar', 'root.pxar.didx'])
+def test_folders_are_not_restored(server, run, folder, archive):
+    r = run('restore', NAME, archive, folder / 'target')
+    assert r.returncode == 1
+    assert b'folders' in r.stderr and b'not supported yet' in r.stderr
+    assert not server.requests and not (folder / 'target').exists()
