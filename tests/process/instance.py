@@ -7,6 +7,7 @@ all run as the user who started them.
 """
 
 import argparse
+import contextlib
 import grp
 import hashlib
 import json
@@ -88,8 +89,13 @@ class Instance:
         self.state_file = self.dir / 'instance.json'
         self.state = {}
         self.environment = {}  # of the validator, beside our own
-        if self.state_file.exists():
+        try:
             self.state = json.loads(self.state_file.read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except ValueError as why:
+            raise InstanceError(f'{self.state_file} is damaged: {why}') \
+                from why
 
     # ---- state
 
@@ -186,7 +192,7 @@ class Instance:
 
     def is_running(self, name):
         p = self.state.get('processes', {}).get(name)
-        return bool(p) and start_time(p['pid']) == p['start']
+        return bool(p and p['start']) and start_time(p['pid']) == p['start']
 
     def pid(self, name):
         return self.state['processes'][name]['pid'] \
@@ -223,7 +229,8 @@ class Instance:
     def kill(self, name, signo):
         pid = self.pid(name)
         if pid:
-            os.kill(pid, signo)
+            with contextlib.suppress(ProcessLookupError):  # it just ended
+                os.kill(pid, signo)
 
     def reap(self, name):
         """Collects the process if it is our own child."""
@@ -317,7 +324,8 @@ class Instance:
     def prepare(self, datastores, server_options, validator_options,
                 store_options):
         if self.state:
-            raise InstanceError(f'{self.dir} already holds an instance')
+            raise InstanceError(f'{self.dir} already holds an instance, '
+                                "which 'remove' would remove")
         build = find_build()
         as_root = os.getuid() == 0
         mode = 0o755 if as_root else 0o700
@@ -505,6 +513,6 @@ def main(argv):
 def run(argv):
     try:
         return main(argv)
-    except InstanceError as error:
+    except (InstanceError, OSError) as error:
         print(f'instance: {error}', file=sys.stderr)
         return 1

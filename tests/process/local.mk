@@ -17,7 +17,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/pytest.ini \
 	tests/process/pxar.py \
 	tests/process/replay.py \
-	tests/process/store.py \
+	tests/process/store.py tests/process/terminal.py \
 	tests/process/test_access.py tests/process/test_acl.py \
 	tests/process/test_audit.py \
 	tests/process/test_adoption.py \
@@ -37,6 +37,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_h2_frames.py \
 	tests/process/test_h2_restart.py \
 	tests/process/test_h2_session.py \
+	tests/process/test_instance.py \
 	tests/process/test_listings.py \
 	tests/process/test_limits.py \
 	tests/process/test_interleave.py \
