@@ -113,6 +113,9 @@ static const struct row space_rows[] = {
     {"used", "store_used_bytes", "gauge", "Used on the datastore's disk."},
     {"avail", "store_available_bytes", "gauge",
 	"Free on the datastore's disk."},
+    {"estimated-full-date", "store_full_time_seconds", "gauge",
+	"When the datastore will be full if it grows as it did in the last 30 "
+	"days; not there if it does not."},
 };
 
 static const struct row store_rows[] = {

@@ -64,7 +64,9 @@ blob_run(struct store_job *job)
 	struct blob_put *b = (struct blob_put *)job;
 	struct session *s = b->req.s;
 
-	if (store_check_space(s->vs->store, b->len, &b->req.err) == -1)
+	/* The manifest ends a backup, for which the reserve is there. */
+	if (!b->is_manifest &&
+	    store_check_space(s->vs->store, b->len, &b->req.err) == -1)
 		return;
 	b->req.rv = snap_file_write(s->vs->store, s->dir_fd, b->msg.name,
 	    b->data, b->len, false, &b->req.err);

@@ -174,8 +174,7 @@ deposit_run(struct store_job *job)
 	struct deposit *d = (struct deposit *)job;
 	struct session *s = d->req.s;
 
-	if (store_check_space(s->vs->store, d->put.len, &d->req.err) == -1 ||
-	    chunk_put(s->vs->store, &d->put, &d->req.err) == -1)
+	if (chunk_put(s->vs->store, &d->put, &d->req.err) == -1)
 		return;
 	d->req.rv = deposit_log_put(s->deposits_fd, d->msg.number, &d->digest,
 	    d->msg.size, &d->req.err);

@@ -54,6 +54,7 @@ struct entry {
 
 struct schedule {
 	struct validator *v;
+	int64_t (*now)(void);
 	struct event *timer;
 	int dirfd; /* STATE/validator */
 	TAILQ_HEAD(, entry) entries;
@@ -97,7 +98,7 @@ start_verify(struct validator *v, struct vstore *vs, const struct planned *p,
 
 	if (ns_parse(&q.ns, conf->ns, e) == -1)
 		return -1;
-	return verify_start(v->verifier, &q, upid_out, e);
+	return verify_start(v, &q, upid_out, e);
 }
 
 static int
@@ -248,10 +249,20 @@ is_running(const struct schedule *s, const struct entry *n)
 	return n->upid[0] != '\0' && tasks_find(s->v->tasks, n->upid) != NULL;
 }
 
-/* When it is due: after its last run, or after it was first seen; 0: never.
- * A run in the future is one of a clock that was wrong. */
+/* A run in the future is one of a clock that was wrong: as if it was now. */
+static bool
+correct_times(struct entry *n, int64_t now)
+{
+	if (n->last <= now && n->seen <= now)
+		return false;
+	n->last = n->last > now ? now : n->last;
+	n->seen = n->seen > now ? now : n->seen;
+	return true;
+}
+
+/* When it is due: after its last run, or after it was first seen; 0: never. */
 static int64_t
-due(const struct entry *n, const char *event, int64_t now)
+due(const struct entry *n, const char *event)
 {
 	int64_t from = n->last != 0 ? n->last : n->seen;
 	struct calendar c;
@@ -259,7 +270,7 @@ due(const struct entry *n, const char *event, int64_t now)
 
 	if (calendar_parse(event, &c, NULL) == -1)
 		return 0;
-	next = calendar_next(&c, (time_t)(from < now ? from : now));
+	next = calendar_next(&c, (time_t)from);
 	return next == -1 ? 0 : next;
 }
 
@@ -306,10 +317,12 @@ look_at(void *arg, const struct planned *p)
 		n = entry_add(t->s, p->kind, store, p->name, t->now);
 		t->changed = true;
 	}
-	when = due(n, p->event, t->now);
+	if (correct_times(n, t->now))
+		t->changed = true;
+	when = due(n, p->event);
 	if (when != 0 && when <= t->now && !is_running(t->s, n)) {
 		run(t, n, p);
-		when = due(n, p->event, t->now);
+		when = due(n, p->event);
 	}
 	/* One that has to wait for another looks again. */
 	if (when != 0 && when <= t->now)
@@ -322,14 +335,14 @@ static void
 tick(evutil_socket_t fd, short what, void *ctx)
 {
 	struct schedule *s = ctx;
-	struct turn t = {.s = s, .now = io_realtime_s()};
+	struct turn t = {.s = s, .now = s->now()};
 	struct timeval tv = {TICK_MAX_S, 0};
 	size_t i;
 
 	(void)fd;
 	(void)what;
 	for (i = 0; i < s->v->nstores; i++) {
-		t.vs = &s->v->stores[i];
+		t.vs = s->v->stores[i];
 		each_planned(t.vs->conf, look_at, &t);
 	}
 	if (t.changed)
@@ -348,12 +361,13 @@ schedule_changed(struct schedule *s)
 }
 
 struct schedule *
-schedule_new(struct validator *v, struct err *e)
+schedule_new(struct validator *v, int64_t (*now)(void), struct err *e)
 {
 	struct schedule *s = xcalloc(1, sizeof(*s));
 	char *path = xasprintf("%s/validator", v->conf.state_dir);
 
 	s->v = v;
+	s->now = now;
 	TAILQ_INIT(&s->entries);
 	s->dirfd = io_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, e);
 	free(path);
@@ -401,7 +415,6 @@ show_planned(void *arg, const struct planned *p)
 {
 	struct show *w = arg;
 	const struct entry *n = entry_find(w->s, p->kind, w->store, p->name);
-	int64_t now = io_realtime_s();
 	struct schedule_info i = {
 	    .kind = p->kind,
 	    .store = w->store,
@@ -415,7 +428,7 @@ show_planned(void *arg, const struct planned *p)
 		i.last = n->last;
 		i.upid = n->upid;
 		i.running = is_running(w->s, n);
-		i.next = due(n, p->event, now);
+		i.next = due(n, p->event);
 		i.why = n->why.msg;
 	}
 	w->fn(w->arg, &i);
@@ -429,7 +442,7 @@ schedule_each(struct schedule *s,
 	size_t i;
 
 	for (i = 0; i < s->v->nstores; i++) {
-		w.store = s->v->stores[i].conf->title;
-		each_planned(s->v->stores[i].conf, show_planned, &w);
+		w.store = s->v->stores[i]->conf->title;
+		each_planned(s->v->stores[i]->conf, show_planned, &w);
 	}
 }

@@ -14,8 +14,10 @@ struct validator;
  * STATE/validator/schedule, so that a run which was missed (this machine was
  * off, the datastore was in maintenance, one of its kind was still running) is
  * made up, once.  A job that is new waits for its first time.  The loop's.
+ * now is the clock, in Unix seconds.
  */
-struct schedule *schedule_new(struct validator *v, struct err *e);
+struct schedule *schedule_new(struct validator *v, int64_t (*now)(void),
+    struct err *e);
 void schedule_free(struct schedule **s);
 /* The configuration was read again. */
 void schedule_changed(struct schedule *s);

@@ -17,6 +17,7 @@
 #include "validator/peer.h"
 #include "validator/reuse.h"
 #include "validator/store/deposit_log.h"
+#include "validator/store/layout.h"
 #include "validator/task.h"
 #include "validator/validator.h"
 
@@ -115,6 +116,9 @@ append_run(struct store_job *job)
 	uint32_t i = 0, n, good;
 	int rv = 0;
 
+	if (ap->count > 0)
+		rv = store_check_space(ap->req.s->vs->store,
+		    ap->count * sizeof(struct index_append), e);
 	while (i < ap->count && rv == 0) {
 		if (ap->entries[i].source == IPC_SOURCE_DEPOSIT) {
 			rv = resolve_deposit(ap, i, e);

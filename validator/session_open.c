@@ -503,7 +503,10 @@ ns_run(struct store_job *job)
 	struct opening *o = (struct opening *)job;
 	struct session *s = o->req.s;
 
-	o->req.rv = ns_dir_check(s->vs->store, &s->ns, &o->req.err);
+	/* Space is asked first: nothing of a backup that cannot end is to be
+	 * there, and its client is to know before it sends anything. */
+	if (store_check_space(s->vs->store, 0, &o->req.err) == 0)
+		o->req.rv = ns_dir_check(s->vs->store, &s->ns, &o->req.err);
 }
 
 static int

@@ -153,8 +153,8 @@ static const struct conf_opt datastore_opts[] = {
 	.type = CONF_SIZE,
 	.offset = STORE(min_free),
 	.def = "1G",
-	.doc = "Uploads are refused when less is free, so that marks, "
-	       "finishes and deletions still succeed."},
+	.doc = "New backups and uploads are refused when less is free, so "
+	       "that marks, finishes and deletions still succeed."},
     {.name = "gc-margin",
 	.type = CONF_DURATION,
 	.offset = STORE(gc_margin),

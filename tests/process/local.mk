@@ -22,6 +22,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_audit.py \
 	tests/process/test_adoption.py \
 	tests/process/test_auth.py \
+	tests/process/test_capacity.py \
 	tests/process/test_captured.py \
 	tests/process/test_captured_worker.py \
 	tests/process/test_client.py \

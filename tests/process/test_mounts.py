@@ -12,10 +12,11 @@ import conftest
 import pbs
 from instance import wait_for
 from pbs import CHUNK, PbsError
+from store import time_text
 
 CLONE_NEWNS = 0x20000
 MIB = 1 << 20
-SIZE = 64 * MIB
+SIZE = 128 * MIB
 NAME = 'disk.img.fidx'
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -123,6 +124,49 @@ def test_full_in_the_middle_of_a_backup(instance, store, full, disk, image):
     full(None)
     assert d.backup()['chunks-reused'] == 3
     assert d.is_whole()
+
+
+def test_the_reserve_is_not_used(instance, store, full, disk, image, snapshot):
+    """Uploads end before; and with less, a backup does not even begin."""
+    reserve = 20 * MIB
+    instance.change_options({}, {'min-free': '20M'})
+    instance.restart_validator()
+    try:
+        d = disk(1, seed=7)
+        d.backup()
+        first = d.last
+        d.path.write_bytes(image(4, seed=8))
+        full(reserve + 10 * MIB)
+        r = d.backup(check=False)
+        assert r.returncode == 1 and 'full up to its reserve' in r.stderr
+        v = os.statvfs(store.path)
+        # Indexes and folders may take a little of it.
+        assert v.f_bavail * v.f_frsize > reserve - MIB
+        assert is_clean(instance, store, d.last)
+        full(reserve - 2 * MIB)
+        assert wait_for(lambda: 'min-free' in refused(instance, snapshot()))
+        instance.client('snapshot', 'forget', f'{first[0]}/{first[1]}/'
+                        f'{time_text(first[2])}')
+        assert not store.snapshot_path(first).exists()
+        upid = instance.admin_json('gc', 'start', 'store')['upid']
+        assert wait_for(lambda: 'TASK OK' in instance.admin(
+            'task', 'log', upid))
+        full(None)
+        assert wait_for(lambda: refused(instance, snapshot()) == '')
+    finally:
+        instance.change_options({}, {'min-free': '0'})
+        instance.restart_validator()
+    assert d.backup()['chunks-reused'] == 0
+    assert d.is_whole()
+
+
+def refused(inst, snap):
+    """Why a backup cannot begin; the validator asks the disk once a second."""
+    try:
+        inst.backup(snap).close()
+    except PbsError as error:
+        return error.text
+    return ''
 
 
 def test_full_at_finish(instance, store, full, disk, snapshot, image):

@@ -219,17 +219,6 @@ def test_checkers_die_and_nobody_else_notices(val):
     w.close()
 
 
-def test_reserve_refuses_uploads_only(fresh):
-    inst = fresh(store_options={'min-free': '100T'})
-    snap = new_group()
-    w = Worker(inst).open(snap)
-    w.create('a.img.fidx', 1, CHUNK)
-    raw, d = chunk(1)
-    assert failure(w.deposit, blob(raw), d, CHUNK).code == 'NOSPACE'
-    w.close()
-    Worker(inst).call('NS_CREATE', name='still')
-
-
 def test_session_limit(fresh):
     inst = fresh(store_options={'max-sessions': '2'})
     held = [Worker(inst).open(new_group()) for _ in range(2)]

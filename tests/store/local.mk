@@ -59,6 +59,11 @@ tests_store_test_lockdb_SOURCES = tests/store/test_lockdb.c $(STORE_TEST_FIXTURE
 tests_store_test_lockdb_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
 tests_store_test_lockdb_LDADD = $(STORE_TEST_LIBS)
 
+check_PROGRAMS += tests/store/test_usage_log
+tests_store_test_usage_log_SOURCES = tests/store/test_usage_log.c $(STORE_TEST_FIXTURE)
+tests_store_test_usage_log_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_usage_log_LDADD = $(STORE_TEST_LIBS)
+
 check_PROGRAMS += tests/store/test_verified
 tests_store_test_verified_SOURCES = tests/store/test_verified.c $(STORE_TEST_FIXTURE)
 tests_store_test_verified_CPPFLAGS = $(STORE_TEST_CPPFLAGS)

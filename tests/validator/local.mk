@@ -37,3 +37,8 @@ check_PROGRAMS += tests/validator/test_validator_conf
 tests_validator_test_validator_conf_SOURCES = tests/validator/test_validator_conf.c
 tests_validator_test_validator_conf_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
 tests_validator_test_validator_conf_LDADD = $(VALIDATOR_TEST_LIBS)
+
+check_PROGRAMS += tests/validator/test_schedule
+tests_validator_test_schedule_SOURCES = tests/validator/test_schedule.c
+tests_validator_test_schedule_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
+tests_validator_test_schedule_LDADD = $(VALIDATOR_TEST_LIBS)

@@ -24,6 +24,7 @@
 #include "common/io.h"
 #include "common/mem.h"
 #include "common/path.h"
+#include "common/table.h"
 #include "validator/store/poison.h"
 
 #define SPACE_CHECK_MS 1000
@@ -308,6 +309,18 @@ store_get_usage(const struct store *s, struct store_usage *out, struct err *e)
 	return 0;
 }
 
+static int
+err_reserve(const struct store *s, uint64_t avail, struct err *e)
+{
+	char left[TABLE_SIZE_MAX], reserve[TABLE_SIZE_MAX];
+
+	return err_set(e, ERR_NOSPACE,
+	    "datastore \"%s\" is full up to its reserve: %s free, %s reserved "
+	    "(min-free); prune and collect garbage, or make it larger",
+	    s->name, table_size_str(left, avail),
+	    table_size_str(reserve, s->reserve));
+}
+
 int
 store_check_space(struct store *s, uint64_t len, struct err *e)
 {
@@ -328,9 +341,7 @@ store_check_space(struct store *s, uint64_t len, struct err *e)
 	avail = atomic_load(&s->space_avail);
 	do {
 		if (avail < s->reserve || avail - s->reserve < len)
-			return err_set(e, ERR_NOSPACE,
-			    "datastore \"%s\" is full up to its reserve",
-			    s->name);
+			return err_reserve(s, avail, e);
 	} while (!atomic_compare_exchange_weak(&s->space_avail, &avail,
 	    avail - len));
 	return 0;

@@ -97,8 +97,8 @@ struct store_usage {
 };
 int store_get_usage(const struct store *s, struct store_usage *out,
     struct err *e);
-/* ERR_NOSPACE if len more bytes would go below the reserve.  Asks the file
- * system once a second or so. */
+/* ERR_NOSPACE, with numbers and what to do, if the reserve is in use or would
+ * be with len more bytes.  Asks the file system once a second or so. */
 int store_check_space(struct store *s, uint64_t len, struct err *e);
 
 /*

@@ -25,6 +25,7 @@ libstore_a_SOURCES = \
 	validator/store/snapshot.c validator/store/snapshot.h \
 	validator/store/sync.c \
 	validator/store/threads.c validator/store/threads.h \
+	validator/store/usage_log.c validator/store/usage_log.h \
 	validator/store/verified.c validator/store/verified.h
 
 STORE_LIBS = libstore.a
