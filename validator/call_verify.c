@@ -85,7 +85,7 @@ verify_go(struct call *c)
 
 	if (c->rv == 0) {
 		memcpy(auth_id, c->grant.auth_id, sizeof(auth_id));
-		c->rv = verify_start(c->v->verifier, &q, c->text, &c->err);
+		c->rv = verify_start(c->v, &q, c->text, &c->err);
 	}
 	call_end(c);
 }

@@ -64,7 +64,7 @@ control_verify(struct control_req *r)
 	struct err e;
 
 	if (parse_request(r, &q, &e) == -1 ||
-	    verify_start(r->v->verifier, &q, upid, &e) == -1) {
+	    verify_start(r->v, &q, upid, &e) == -1) {
 		control_fail(r, &e);
 		return;
 	}

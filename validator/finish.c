@@ -51,6 +51,7 @@ struct finish {
 	size_t len;
 	atomic_bool stop; /* for the commit */
 	bool published;
+	bool verify_new;
 	struct err stop_why;
 };
 
@@ -223,16 +224,16 @@ commit_done(struct store_job *job)
 	session_unhold(s);
 }
 
-/* A snapshot of that name may have been verified before it was removed. */
+/* A snapshot of that name may have been verified before it was removed; this
+ * one may be to be verified, which nothing that happens now must forget. */
 static void
-forget_run(struct store_job *job)
+begin_run(struct store_job *job)
 {
 	struct session_req *r = (struct session_req *)job;
 	struct session *s = r->s;
 
-	if (verified_del(s->v->verified, s->vs->store->name, &s->ns, &s->snap,
-		&r->err) != -1)
-		r->rv = 0;
+	r->rv = verified_begin(s->v->verified, s->vs->store->name, &s->ns,
+	    &s->snap, s->finish->verify_new, s->auth_id, &r->err);
 }
 
 static void
@@ -265,7 +266,7 @@ finish_continue(struct session *s)
 /* --- (2) --- */
 
 static void
-forget_done(struct store_job *job)
+begin_done(struct store_job *job)
 {
 	struct finish *f;
 	struct session *s = finish_step_done(job, &f);
@@ -298,11 +299,12 @@ manifest_written(struct store_job *job)
 
 	checker_release(&f->checker);
 	if (!finish_is_over(s)) {
+		f->verify_new = s->vs->conf->verify_new != 0;
 		if (f->req.rv == -1)
 			finish_refuse(s, &f->req.err);
 		else
-			finish_run(s, &s->v->verified_flow, forget_run,
-			    forget_done);
+			finish_run(s, &s->v->verified_flow, begin_run,
+			    begin_done);
 	}
 	session_unhold(s);
 }

@@ -526,29 +526,94 @@ def test_it_ends_with_the_validator(instance, base, store, how):
     assert wait_for(lambda: not os.path.exists(f'/proc/{job}'))
     instance.start_validator()
     assert ended(instance, upid)['status'] != 'OK'
-    assert store.verify_state(snap) is None
+    # It may have said what it found just before.
+    assert store.verify_state(snap) in (None, {'state': 'ok', 'upid': upid})
     assert not instance.locks(snap)
     is_good(instance, snap)
 
 
-def test_verify_new(instance, store, snapshot, image):
-    instance.change_options({}, {'verify-new': 'yes'})
-    instance.kill('validator', signal.SIGHUP)
+@pytest.fixture
+def verify_new(instance):
+    """verify_new(): the option is on."""
+    def on(**options):
+        instance.change_options(options, {'verify-new': 'yes'})
+        instance.restart_validator()
+    yield on
+    instance.change_options({'debug-kill-at': ''}, {'verify-new': ''})
+    instance.restart_validator()
+
+
+def verified_new(inst, snap):
+    """Its state, once it has one."""
+    store = inst.store()
+    assert wait_for(lambda: store.verify_state(snap))
+    state = store.verify_state(snap)
+    assert state['state'] == 'ok' and ':verify:' in state['upid']
+    assert ended(inst, state['upid'])['status'] == 'OK'
+    assert log_of(inst, state['upid'])[0] == \
+        'Automatically verifying newly added snapshot'
+    return state
+
+
+def test_verify_new(instance, snapshot, image, verify_new):
+    verify_new()
     snaps = [snapshot() for _ in range(3)]
-    try:
-        assert wait_for(
-            lambda: 'configuration loaded again' in
-            instance.log_tail('validator', 100000))
-        for n, snap in enumerate(snaps):
-            with instance.backup(snap) as session:
-                session.backup_images({NAME: image(1, seed=next(SEEDS))})
-        for snap in snaps:
-            assert wait_for(lambda s=snap: store.verify_state(s))
-            state = store.verify_state(snap)
-            assert state['state'] == 'ok' and ':verify:' in state['upid']
-            ended(instance, state['upid'])
-            assert log_of(instance, state['upid'])[0] == \
-                'Automatically verifying newly added snapshot'
-    finally:
-        instance.change_options({}, {'verify-new': ''})
-        instance.kill('validator', signal.SIGHUP)
+    for snap in snaps:
+        with instance.backup(snap) as session:
+            session.backup_images({NAME: image(1, seed=next(SEEDS))})
+    for snap in snaps:
+        verified_new(instance, snap)
+
+
+@pytest.mark.parametrize('where', ['finish-4', 'finish-7', 'finish-8'])
+def test_verify_new_survives_a_crash(instance, store, snapshot, image, where,
+                                     verify_new):
+    """Killed before or after the snapshot has its name."""
+    verify_new(**{'debug-kill-at': where})
+    snap = snapshot()
+    with instance.backup(snap) as session:
+        session.backup_images({NAME: image(1, seed=next(SEEDS))},
+                              finish=False)
+        answer = session.start('POST', 'finish')
+        session.flush()
+        assert wait_for(lambda: not instance.is_running('validator'))
+        instance.change_options({'debug-kill-at': ''}, {})
+        instance.start_validator()
+        session.wait(answer).check()
+    verified_new(instance, snap)
+
+
+def test_new_ones_wait_over_a_restart(instance, store, snapshot, image,
+                                      verify_new):
+    """One is at work and others wait when the validator is killed; and what
+    is gone by then is no trouble."""
+    verify_new()
+    pids, snaps = [], [snapshot() for _ in range(3)]
+
+    def stop_jobs():
+        for pid in children(instance, 'holdfast-job'):
+            os.kill(pid, signal.SIGSTOP)
+            pids.append(pid)
+        return pids
+    with instance.backup(snaps[0]) as session:
+        session.backup_images({NAME: image(8, seed=next(SEEDS))})
+        stop_jobs()
+    for snap in snaps[1:]:
+        with instance.backup(snap) as session:
+            session.backup_images({NAME: image(1, seed=next(SEEDS))})
+        stop_jobs()
+    waiting = [s for s in snaps if not store.verify_state(s)]
+    instance.kill_validator()
+    assert wait_for(lambda: not any(
+        os.path.exists(f'/proc/{pid}') for pid in pids))
+    instance.start_validator()
+    for snap in snaps:
+        verified_new(instance, snap)
+    if waiting:
+        assert 'wait for verification' in instance.log_tail('validator', 10000)
+
+    def nothing_is_left():
+        instance.restart_validator()
+        return 'wait for verification' not in instance.log_tail(
+            'validator', 10000).split('main: ready')[-2]
+    assert wait_for(nothing_is_left)

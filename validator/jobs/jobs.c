@@ -103,6 +103,7 @@ job_free(struct running_job *r)
 		event_free(r->kill_timer);
 	if (r->state_free != NULL)
 		r->state_free(r->state);
+	vstore_unhold(r->vs);
 	free(r);
 }
 
@@ -472,6 +473,7 @@ jobs_start(struct jobs *js, const struct job_spec *spec,
 	r->kind = spec->kind;
 	r->row = row;
 	r->vs = spec->vs;
+	vstore_hold(r->vs);
 	r->started = io_realtime_s();
 	r->holder = lockdb_new_id();
 	r->state = spec->state;
@@ -575,7 +577,7 @@ jobs_stop_all(struct jobs *js)
 	struct err why;
 
 	js->stopped = true;
-	err_set(&why, ERR_ABORTED, "the server ended");
+	err_set(&why, ERR_UNAVAILABLE, "the server ended");
 	for (r = TAILQ_FIRST(&js->list); r != NULL; r = next) {
 		next = TAILQ_NEXT(r, entry);
 		job_set_result(r, &why);

@@ -43,16 +43,26 @@ struct verify_request {
 	bool is_owner; /* of the group, which then is allowed without rights */
 };
 
-struct verifier *verifier_new(struct validator *v);
-/* After the jobs ended. */
-void verifier_free(struct verifier **vr);
-
 /* upid_out may be NULL.  ERR_LOCKED if one runs on that datastore. */
-int verify_start(struct verifier *vr, const struct verify_request *q,
+int verify_start(struct validator *v, const struct verify_request *q,
     char upid_out[IPC_UPID_MAX + 1], struct err *e);
-/* A new snapshot, for verify-new: as soon as those before it are done. */
+
+/*
+ * The queue of new snapshots (verify-new): those of a datastore are verified
+ * one after the other.  It is on disk (store/verified.h) before a snapshot is,
+ * so none is forgotten over a restart.
+ */
+/* Before any thread runs: what the last process left. */
+struct verifier *verifier_new(struct validator *v, struct err *e);
+/* Once the sessions that go on are known: their snapshots come later. */
+void verifier_start(struct verifier *vr);
+/* After the jobs and the threads ended. */
+void verifier_free(struct verifier **vr);
+/* A finished snapshot, as soon as those before it are done. */
 void verify_new(struct verifier *vr, struct vstore *vs,
     const struct backup_ns *ns, const struct backup_snapshot *snap,
     const char *auth_id);
+/* The datastore goes: nothing of it waits any more. */
+void verify_new_drop(struct verifier *vr, const struct vstore *vs);
 
 #endif

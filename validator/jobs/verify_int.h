@@ -1,13 +1,14 @@
 #ifndef VALIDATOR_JOBS_VERIFY_INT_H
 #define VALIDATOR_JOBS_VERIFY_INT_H
 
-/* For verify_start.c and verify_serve.c. */
+/* For verify_start.c, verify_new.c and verify_serve.c. */
 
 #include "common/err.h"
 #include "common/grant.h"
 #include "common/msg.h"
 #include "common/format/digest.h"
 #include "common/format/manifest.h"
+#include "validator/jobs/jobs.h"
 #include "validator/jobs/verify.h"
 #include "validator/store/threads.h"
 
@@ -51,5 +52,10 @@ struct verify_job {
 struct verify_job *verify_job_new(struct validator *v,
     const struct verify_request *q);
 void verify_job_free(void *arg);
+
+/* verify_start() of a kind, whose end the caller may want to know: fills the
+ * rest of spec. */
+int verify_start_job(struct validator *v, const struct verify_request *q,
+    struct job_spec *spec, char upid_out[IPC_UPID_MAX + 1], struct err *e);
 
 #endif

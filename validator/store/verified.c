@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/format/auth_id.h"
 #include "common/format/digest.h"
 #include "common/lmdb.h"
 #include "common/mem.h"
@@ -20,10 +21,14 @@
 			   */
 #define KEY_LEN (2 * DIGEST_LEN)
 #define VALUE_LEN 8
+#define WAITING_LEN                                                      \
+	(4 * 2 + DATASTORE_NAME_MAX + NAMESPACE_MAX + SNAPSHOT_STR_MAX + \
+	    AUTH_ID_MAX)
 
 struct verified {
 	struct lmdb *env;
 	unsigned int db;
+	unsigned int waiting;
 };
 
 int
@@ -32,9 +37,10 @@ verified_open(struct verified **out, const char *dir, struct err *e)
 	struct verified *v = xcalloc(1, sizeof(*v));
 
 	*out = NULL;
-	if (lmdb_open(&v->env, dir, MAP_SIZE, 1, LMDB_F_CREATE, 0600, e) ==
+	if (lmdb_open(&v->env, dir, MAP_SIZE, 2, LMDB_F_CREATE, 0600, e) ==
 		-1 ||
-	    lmdb_db_open(v->env, "snapshots", &v->db, e) == -1) {
+	    lmdb_db_open(v->env, "snapshots", &v->db, e) == -1 ||
+	    lmdb_db_open(v->env, "waiting", &v->waiting, e) == -1) {
 		verified_close(&v);
 		return -1;
 	}
@@ -121,32 +127,121 @@ verified_get(struct verified *v, const char *store, const struct backup_ns *ns,
 	return found;
 }
 
-static int
-del(struct verified *v, const uint8_t *key, size_t len, struct err *e)
-{
-	struct lmdb_txn *t;
-
-	if (lmdb_begin(v->env, 1, &t, e) == -1)
-		return -1;
-	lmdb_del_prefix(t, v->db, key, len, NULL);
-	return lmdb_commit(&t, e);
-}
-
 int
 verified_del(struct verified *v, const char *store, const struct backup_ns *ns,
     const struct backup_snapshot *snap, struct err *e)
 {
 	uint8_t key[KEY_LEN];
+	struct lmdb_txn *t;
 
 	make_key(store, ns, snap, key);
-	return del(v, key, sizeof(key), e);
+	if (lmdb_begin(v->env, 1, &t, e) == -1)
+		return -1;
+	lmdb_del(t, v->db, key, sizeof(key), NULL);
+	return lmdb_commit(&t, e);
 }
 
 int
 verified_del_store(struct verified *v, const char *store, struct err *e)
 {
 	uint8_t key[KEY_LEN];
+	struct lmdb_txn *t;
 
 	make_key(store, NULL, NULL, key);
-	return del(v, key, DIGEST_LEN, e);
+	if (lmdb_begin(v->env, 1, &t, e) == -1)
+		return -1;
+	lmdb_del_prefix(t, v->db, key, DIGEST_LEN, NULL);
+	lmdb_del_prefix(t, v->waiting, key, DIGEST_LEN, NULL);
+	return lmdb_commit(&t, e);
+}
+
+/* --- what waits --- */
+
+int
+verified_begin(struct verified *v, const char *store,
+    const struct backup_ns *ns, const struct backup_snapshot *snap, bool wanted,
+    const char *auth_id, struct err *e)
+{
+	uint8_t key[KEY_LEN], val[WAITING_LEN];
+	char text[SNAPSHOT_STR_MAX + 1];
+	struct lmdb_txn *t;
+	struct wire_w w;
+
+	make_key(store, ns, snap, key);
+	if (lmdb_begin(v->env, 1, &t, e) == -1)
+		return -1;
+	lmdb_del(t, v->db, key, sizeof(key), NULL);
+	if (wanted) {
+		snapshot_to_str(snap, text);
+		wire_w_init(&w, val, sizeof(val));
+		wire_w_str16(&w, store);
+		wire_w_str16(&w, ns->name);
+		wire_w_str16(&w, text);
+		wire_w_str16(&w, auth_id);
+		lmdb_put(t, v->waiting, key, sizeof(key), val,
+		    (size_t)wire_w_len(&w), NULL);
+	}
+	return lmdb_commit(&t, e);
+}
+
+int
+verified_end(struct verified *v, const char *store, const struct backup_ns *ns,
+    const struct backup_snapshot *snap, struct err *e)
+{
+	uint8_t key[KEY_LEN];
+	struct lmdb_txn *t;
+
+	make_key(store, ns, snap, key);
+	if (lmdb_begin(v->env, 1, &t, e) == -1)
+		return -1;
+	lmdb_del(t, v->waiting, key, sizeof(key), NULL);
+	return lmdb_commit(&t, e);
+}
+
+struct each {
+	void (*fn)(void *arg, const char *store, const struct backup_ns *ns,
+	    const struct backup_snapshot *snap, const char *auth_id);
+	void *arg;
+};
+
+/* A damaged one is none. */
+static int
+each_waiting(void *ctx, const void *key, size_t key_len, const void *val,
+    size_t val_len)
+{
+	char store[DATASTORE_NAME_MAX + 1], name[NAMESPACE_MAX + 1];
+	char text[SNAPSHOT_STR_MAX + 1], auth_id[AUTH_ID_MAX + 1];
+	const struct each *each = ctx;
+	struct backup_snapshot snap;
+	struct backup_ns ns;
+	struct wire_r r;
+
+	(void)key;
+	(void)key_len;
+	wire_r_init(&r, val, val_len);
+	wire_r_str16(&r, store, sizeof(store));
+	wire_r_str16(&r, name, sizeof(name));
+	wire_r_str16(&r, text, sizeof(text));
+	wire_r_str16(&r, auth_id, sizeof(auth_id));
+	if (wire_r_end(&r) == 0 && ns_parse(&ns, name, NULL) == 0 &&
+	    snapshot_parse(&snap, text, NULL) == 0)
+		each->fn(each->arg, store, &ns, &snap, auth_id);
+	return 0;
+}
+
+int
+verified_each_waiting(struct verified *v,
+    void (*fn)(void *arg, const char *store, const struct backup_ns *ns,
+	const struct backup_snapshot *snap, const char *auth_id),
+    void *arg, struct err *e)
+{
+	struct each each = {fn, arg};
+	struct lmdb_txn *t;
+	int rv;
+
+	if (lmdb_begin(v->env, 0, &t, e) == -1)
+		return -1;
+	rv = lmdb_each(t, v->waiting, NULL, 0, each_waiting, &each, e);
+	lmdb_abort(&t);
+	return rv;
 }

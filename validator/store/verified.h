@@ -1,6 +1,7 @@
 #ifndef VALIDATOR_STORE_VERIFIED_H
 #define VALIDATOR_STORE_VERIFIED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/format/snapshot.h"
@@ -24,10 +25,29 @@ int verified_put(struct verified *v, const char *store,
 int verified_get(struct verified *v, const char *store,
     const struct backup_ns *ns, const struct backup_snapshot *snap,
     int64_t *when_out, struct err *e);
-/* When a snapshot is removed, replaced or found bad. */
+/* When a snapshot is removed or found bad. */
 int verified_del(struct verified *v, const char *store,
     const struct backup_ns *ns, const struct backup_snapshot *snap,
     struct err *e);
+/* All that is known of a store that goes. */
 int verified_del_store(struct verified *v, const char *store, struct err *e);
+
+/*
+ * Snapshots that wait for the verification after their finish.  Before a
+ * snapshot gets its name it is made one of them, if wanted, and what was
+ * known of an earlier one of that name is forgotten.
+ */
+int verified_begin(struct verified *v, const char *store,
+    const struct backup_ns *ns, const struct backup_snapshot *snap, bool wanted,
+    const char *auth_id, struct err *e);
+/* It was verified, or that was tried. */
+int verified_end(struct verified *v, const char *store,
+    const struct backup_ns *ns, const struct backup_snapshot *snap,
+    struct err *e);
+/* fn for each of them; what it gets is lent. */
+int verified_each_waiting(struct verified *v,
+    void (*fn)(void *arg, const char *store, const struct backup_ns *ns,
+	const struct backup_snapshot *snap, const char *auth_id),
+    void *arg, struct err *e);
 
 #endif
