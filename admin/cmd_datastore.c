@@ -40,6 +40,7 @@ static const struct table_col cols[] = {
     {"total", "total", TABLE_SIZE},
     {"used", "used", TABLE_SIZE},
     {"avail", "available", TABLE_SIZE},
+    {"estimated-full-date", "full on", TABLE_TIME},
     {"sessions", "sessions", TABLE_INT},
     {"path", "path", TABLE_STR},
     {"comment", "comment", TABLE_STR},
@@ -246,17 +247,17 @@ admin_datastore_adopt(void *values, int nargs, char **args, struct err *e)
 	return add(values, args, layout_adopt, e);
 }
 
-int
-admin_datastore_release(void *values, int nargs, char **args, struct err *e)
+/* One that does not run reads it when it starts. */
+static int
+reload(const struct admin_opts *o, struct err *e)
 {
-	uid_t uid;
-	gid_t gid;
+	struct err why;
 
-	(void)nargs;
-	if (find_owner(values, OWNER_ORIGINAL, &uid, &gid, e) == -1)
-		return -1;
-	return layout_release(args[0], uid, gid,
-	    isatty(STDERR_FILENO) ? show_progress : NULL, e);
+	if (admin_do(o, CTL_VALIDATOR, "reload", NULL, &why) == 0 ||
+	    why.code == ERR_UNAVAILABLE)
+		return 0;
+	*e = why;
+	return err_wrap(e, "written, but not in effect");
 }
 
 /* --- maintenance -------------------------------------------------------- */
@@ -341,7 +342,6 @@ int
 admin_datastore_maintenance(void *values, int nargs, char **args, struct err *e)
 {
 	const struct admin_opts *o = values;
-	struct err why;
 	int confs, rv;
 
 	(void)nargs;
@@ -355,68 +355,111 @@ admin_datastore_maintenance(void *values, int nargs, char **args, struct err *e)
 		return -1;
 	rv = write_maintenance(confs, args[0], args[1], o->message, e);
 	io_close(&confs);
-	if (rv == -1)
-		return -1;
-	/* One that does not run reads it when it starts. */
-	if (admin_do(o, CTL_VALIDATOR, "reload", NULL, &why) == -1 &&
-	    why.code != ERR_UNAVAILABLE) {
-		*e = why;
-		return err_wrap(e, "written, but not in effect");
-	}
-	return 0;
+	return rv == -1 ? -1 : reload(o, e);
 }
 
-/* Refuses while the validator has sessions open on it. */
-static int
-is_unused(const struct admin_opts *o, const char *name, struct err *e)
-{
-	struct json *reply = NULL;
-	const struct json *list, *d;
-	const char *dname;
-	struct err why;
-	uint64_t n;
-	size_t i;
-	int rv = 0;
+/* --- the end -------------------------------------------------------------- */
 
-	if (ctl_call(o->run_dir, CTL_VALIDATOR, "datastore-list", NULL, &reply,
-		&why) == -1)
-		return 0;
-	list = json_get_array(reply, "datastores", NULL);
-	for (i = 0; rv == 0 && list != NULL && i < json_len(list); i++) {
-		d = json_at(list, i);
-		dname = json_get_str(d, "name", NULL);
-		if (dname != NULL && strcmp(dname, name) == 0 &&
-		    json_get_u64(d, "sessions", 1, UINT64_MAX, &n, NULL) == 0)
-			rv = err_set(e, ERR_LOCKED,
-			    "datastore '%s' is in use: see 'session list'",
-			    name);
-	}
+/*
+ * Has the validator let go of it; *path_out is its folder, the caller's, NULL
+ * if no validator has it: it does not run, or was not restarted since.
+ */
+static int
+close_datastore(const struct admin_opts *o, const char *name, char **path_out,
+    struct err *e)
+{
+	struct ctl_args *a = ctl_args_new();
+	struct json *reply = NULL;
+	const char *path;
+	int rv;
+
+	*path_out = NULL;
+	ctl_arg(a, "name", name);
+	rv = ctl_call(o->run_dir, CTL_VALIDATOR, "datastore-close", a, &reply,
+	    e);
+	ctl_args_free(a);
+	if (rv == -1)
+		return e->code == ERR_UNAVAILABLE || e->code == ERR_NOT_FOUND
+		    ? 0
+		    : -1;
+	if ((path = json_get_str(reply, "path", e)) == NULL)
+		rv = -1;
+	else
+		*path_out = xstrdup(path);
 	json_free(&reply);
+	return rv;
+}
+
+/* Also finds out whether it could be done. */
+static int
+remove_conf(const struct admin_opts *o, const char *name, bool only_look,
+    struct err *e)
+{
+	char *file = xasprintf("%s.conf", name);
+	int confs = open_conf_folder(o, e), rv = -1;
+
+	if (confs != -1)
+		rv = only_look ? faccessat(confs, file, F_OK, 0)
+			       : unlinkat(confs, file, 0);
+	if (confs != -1 && rv == -1)
+		err_errno(e, errno, "cannot remove datastores.d/%s", file);
+	io_close(&confs);
+	free(file);
+	return rv;
+}
+
+/* While it is closed the rest may fail, and be done again. */
+static int
+remove_datastore(const struct admin_opts *o, const char *name,
+    int (*between)(const struct admin_opts *o, const char *name,
+	const char *path, struct err *e),
+    struct err *e)
+{
+	char *path = NULL;
+	int rv = -1;
+
+	if (!datastore_name_valid(name))
+		return err_set(e, ERR_PARAM, "no such datastore '%s'", name);
+	if (remove_conf(o, name, true, e) == 0 &&
+	    close_datastore(o, name, &path, e) == 0 &&
+	    (between == NULL || between(o, name, path, e) == 0) &&
+	    remove_conf(o, name, false, e) == 0)
+		rv = reload(o, e);
+	free(path);
 	return rv;
 }
 
 int
 admin_datastore_remove(void *values, int nargs, char **args, struct err *e)
 {
-	const struct admin_opts *o = values;
-	char *file;
-	int confs, rv = 0;
-
 	(void)nargs;
-	if (!datastore_name_valid(args[0]))
-		return err_set(e, ERR_PARAM, "no such datastore '%s'", args[0]);
-	if (is_unused(o, args[0], e) == -1)
+	return remove_datastore(values, args[0], NULL, e);
+}
+
+static int
+hand_back(const struct admin_opts *o, const char *name, const char *path,
+    struct err *e)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (path == NULL)
+		return err_set(e, ERR_NOT_FOUND,
+		    "the validator that has '%s' does not run: name its folder, "
+		    "after \"datastore remove-config\"",
+		    name);
+	if (find_owner(o, OWNER_ORIGINAL, &uid, &gid, e) == -1)
 		return -1;
-	confs = open_conf_folder(o, e);
-	if (confs == -1)
-		return -1;
-	file = xasprintf("%s.conf", args[0]);
-	if (unlinkat(confs, file, 0) == -1)
-		rv = errno == ENOENT
-		    ? err_set(e, ERR_NOT_FOUND, "no such datastore '%s'",
-			  args[0])
-		    : err_errno(e, errno, "cannot remove %s", file);
-	free(file);
-	io_close(&confs);
-	return rv == -1 ? -1 : restart_validator(o, e);
+	return layout_release(path, uid, gid,
+	    isatty(STDERR_FILENO) ? show_progress : NULL, e);
+}
+
+/* A folder is one that is in nobody's configuration any more. */
+int
+admin_datastore_release(void *values, int nargs, char **args, struct err *e)
+{
+	(void)nargs;
+	if (args[0][0] == '/')
+		return hand_back(values, NULL, args[0], e);
+	return remove_datastore(values, args[0], hand_back, e);
 }

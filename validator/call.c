@@ -108,6 +108,7 @@ call_free(struct call *c)
 	io_close(&c->data_fd);
 	free(c->data);
 	grant_fini(&c->grant);
+	vstore_unhold(c->vs);
 	free(c);
 }
 
@@ -430,6 +431,7 @@ call_prepare(struct call *c, struct peer *p, struct err *e)
 		if (validator_store_use(c->v, c->m.store,
 			(flags & CALL_F_WRITES) != 0, &c->vs, e) == -1)
 			return -1;
+		vstore_hold(c->vs);
 		store_flow_init(&c->flow, c->vs->pool, STORE_CLASS_IO, 1);
 	} else {
 		store_flow_init(&c->flow, c->v->local_pool, STORE_CLASS_IO, 1);
@@ -491,6 +493,7 @@ call_new_own(struct validator *v, struct vstore *vs, const struct call_row *row)
 
 	c->v = v;
 	c->vs = vs;
+	vstore_hold(vs);
 	c->row = row;
 	c->is_own = true;
 	c->data_fd = c->raw_fd = -1;

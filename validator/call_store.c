@@ -53,7 +53,7 @@ store_list(struct call *c)
 	size_t i;
 
 	for (i = 0; i < c->v->nstores; i++)
-		store_record(c, c->v->stores[i].conf);
+		store_record(c, c->v->stores[i]->conf);
 	c->rv = 0;
 	call_end(c);
 }

@@ -15,10 +15,12 @@
  *                                       "busy": n}}
  * datastore-list                        {"datastores": [{"name", "path",
  *                                       "comment", "state": "open" |
- *                                       "refused" | "poisoned", "reason"?,
- *                                       "maintenance"?, "sessions": n,
- *                                       "total"?, "used"?, "avail"?}]}
+ *                                       "refused" | "poisoned" | "closed",
+ *                                       "reason"?, "maintenance"?,
+ *                                       "sessions": n, "total"?, "used"?,
+ *                                       "avail"?, "estimated-full-date"?}]}
  * datastore-clear  name                 {}
+ * datastore-close  name                 {"path"}
  * session-list     [store]              {"sessions": [{"id", "kind": "backup"
  *                                       | "reader", "state", "store", "ns",
  *                                       "snapshot", "user", "peer", "started",

@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/str.h"
+#include "validator/capacity.h"
 #include "validator/checker.h"
 #include "validator/peer.h"
 #include "validator/session.h"
@@ -151,6 +152,7 @@ usage_done(struct store_job *job)
 		json_set_u64(u->o, "used", u->usage.used);
 		json_set_u64(u->o, "avail", u->usage.avail);
 	}
+	vstore_unhold(u->vs);
 	datastores_reply(u->r);
 	free(u);
 }
@@ -160,6 +162,7 @@ datastore_json(const struct vstore *vs)
 {
 	static const char *const modes[] = {"none", "read-only", "offline"};
 	struct json *o = json_new_object();
+	int64_t full = capacity_full_date(vs->capacity);
 	struct store_state_info info;
 
 	json_set_str(o, "name", vs->conf->title);
@@ -169,12 +172,14 @@ datastore_json(const struct vstore *vs)
 	if (vs->conf->maintenance != MAINTENANCE_NONE)
 		json_set_str(o, "maintenance", modes[vs->conf->maintenance]);
 	if (vs->store == NULL) {
-		json_set_str(o, "state", "refused");
+		json_set_str(o, "state", vs->closed ? "closed" : "refused");
 		json_set_str(o, "reason", vs->refused.msg);
 		return o;
 	}
 	store_state_get(vs->store->state, &info);
 	json_set_str(o, "state", info.poisoned ? "poisoned" : "open");
+	if (full != 0)
+		json_set_i64(o, "estimated-full-date", full);
 	if (info.poisoned)
 		json_set_str(o, "reason", info.reason);
 	return o;
@@ -190,13 +195,14 @@ cmd_datastore_list(struct control_req *r)
 	r->list = json_new_array();
 	r->pending = 1;
 	for (i = 0; i < r->v->nstores; i++) {
-		o = datastore_json(&r->v->stores[i]);
+		o = datastore_json(r->v->stores[i]);
 		json_append(r->list, o);
-		if (r->v->stores[i].store == NULL)
+		if (r->v->stores[i]->store == NULL)
 			continue;
 		u = xcalloc(1, sizeof(*u));
 		u->r = r;
-		u->vs = &r->v->stores[i];
+		u->vs = r->v->stores[i];
+		vstore_hold(u->vs);
 		u->o = o;
 		u->job.run = usage_run;
 		u->job.done = usage_done;
@@ -236,6 +242,7 @@ clear_done(struct store_job *job)
 	} else {
 		control_fail(c->r, &c->err);
 	}
+	vstore_unhold(c->vs);
 	free(c);
 }
 
@@ -255,6 +262,7 @@ cmd_datastore_clear(struct control_req *r)
 	c = xcalloc(1, sizeof(*c));
 	c->r = r;
 	c->vs = vs;
+	vstore_hold(vs);
 	c->rv = err_set(&c->err, ERR_UNAVAILABLE, "validator ends");
 	c->job.run = clear_run;
 	c->job.done = clear_done;
@@ -558,6 +566,7 @@ const struct control_cmd control_cmds[] = {
     {"status", cmd_status, true},
     {"datastore-list", cmd_datastore_list, true},
     {"datastore-clear", cmd_datastore_clear, false},
+    {"datastore-close", control_datastore_close, false},
     {"session-list", cmd_session_list, true},
     {"session-stop", cmd_session_stop, false},
     {"lock-list", cmd_lock_list, true},

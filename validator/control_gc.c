@@ -100,6 +100,7 @@ query_done(struct store_job *job)
 	if (q->rv == 0 && str_is_utf8(q->data, strlen(q->data)))
 		json_set_str(g.o, "last", q->data);
 	control_reply(q->r, g.o);
+	vstore_unhold(q->vs);
 	free(q->data);
 	free(q);
 }
@@ -120,6 +121,7 @@ control_gc_status(struct control_req *r)
 	q = xcalloc(1, sizeof(*q));
 	q->r = r;
 	q->vs = vs;
+	vstore_hold(vs);
 	q->rv = err_set(&q->err, ERR_UNAVAILABLE, "validator ends");
 	q->job.run = query_run;
 	q->job.done = query_done;

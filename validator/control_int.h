@@ -3,7 +3,8 @@
 
 /*
  * For control.c (connections, answers), control_cmds.c (the commands) and
- * control_gc.c, control_verify.c and control_schedule.c (those on jobs).
+ * control_gc.c, control_verify.c and control_schedule.c (those on jobs), and
+ * control_close.c.
  */
 
 #include <stdbool.h>
@@ -49,6 +50,7 @@ const char *control_arg_need(const struct control_req *r, const char *key,
 int control_arg_u64(const struct control_req *r, const char *key, uint64_t def,
     uint64_t *out, struct err *e);
 
+void control_datastore_close(struct control_req *r);
 void control_gc_start(struct control_req *r);
 void control_gc_status(struct control_req *r);
 void control_verify(struct control_req *r);

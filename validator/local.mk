@@ -41,9 +41,11 @@ libvalidator_a_SOURCES = \
 	validator/call_store.c \
 	validator/call_task.c \
 	validator/call_verify.c \
+	validator/capacity.c validator/capacity.h \
 	validator/checker.c validator/checker.h validator/checker_int.h \
 	validator/checker_pool.c \
 	validator/control.c validator/control.h validator/control_int.h \
+	validator/control_close.c \
 	validator/control_cmds.c \
 	validator/control_gc.c \
 	validator/control_schedule.c \
@@ -53,6 +55,7 @@ libvalidator_a_SOURCES = \
 	validator/jobs/gc_serve.c \
 	validator/jobs/jobs.c validator/jobs/jobs.h validator/jobs/jobs_int.h \
 	validator/jobs/verify.h validator/jobs/verify_int.h \
+	validator/jobs/verify_new.c \
 	validator/jobs/verify_serve.c validator/jobs/verify_start.c \
 	validator/metrics.c validator/metrics.h \
 	validator/manifest_edit.c validator/manifest_edit.h \

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/proc.h"
+#include "validator/capacity.h"
 #include "validator/checker.h"
 #include "validator/control.h"
 #include "validator/jobs/jobs.h"
@@ -191,7 +192,7 @@ make_pools(struct validator *v)
 		fatal_e("main", &e, "cannot make threads");
 	store_flow_init(&v->verified_flow, v->local_pool, STORE_CLASS_IO, 1);
 	for (i = 0; i < v->nstores; i++) {
-		vs = &v->stores[i];
+		vs = v->stores[i];
 		if (vs->store == NULL)
 			continue;
 		o.threads[STORE_CLASS_STAT] =
@@ -199,6 +200,8 @@ make_pools(struct validator *v)
 		o.threads[STORE_CLASS_IO] = (unsigned int)vs->conf->io_threads;
 		if ((vs->pool = store_pool_new(v->base, &o, &e)) == NULL)
 			fatal_e("main", &e, "cannot make threads");
+		if ((vs->capacity = capacity_new(v, vs, &e)) == NULL)
+			fatal_e("main", &e, "cannot look at the usage");
 	}
 }
 
@@ -216,12 +219,14 @@ make_modules(struct validator *v)
 	if (v->checkers == NULL)
 		fatal_e("main", &e, "cannot make checkers");
 	v->jobs = jobs_new(v);
-	v->verifier = verifier_new(v);
+	if ((v->verifier = verifier_new(v, &e)) == NULL)
+		fatal_e("main", &e, "cannot read which snapshots are new");
 	v->edits = manifest_edits_new(v);
 	if ((v->sessions = sessions_new(v, &e)) == NULL ||
 	    sessions_recover(v->sessions, &e) == -1)
 		fatal_e("main", &e, "cannot take over sessions");
-	if ((v->schedule = schedule_new(v, &e)) == NULL)
+	verifier_start(v->verifier);
+	if ((v->schedule = schedule_new(v, io_realtime_s, &e)) == NULL)
 		fatal_e("main", &e, "cannot read the schedule");
 }
 
@@ -236,9 +241,10 @@ free_modules(struct validator *v)
 	jobs_stop_all(v->jobs);
 	peers_free(&v->peers);
 	checker_pool_stop(v->checkers);
-	for (i = 0; i < v->nstores; i++)
-		if (v->stores[i].pool != NULL)
-			store_pool_free(&v->stores[i].pool);
+	for (i = 0; i < v->nstores; i++) {
+		store_pool_free(&v->stores[i]->pool);
+		capacity_free(&v->stores[i]->capacity);
+	}
 	store_pool_free(&v->local_pool);
 	sessions_free(&v->sessions);
 	jobs_free(&v->jobs);

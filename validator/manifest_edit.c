@@ -61,6 +61,7 @@ static void
 edit_free(struct edit *d)
 {
 	TAILQ_REMOVE(&d->edits->list, d, entry);
+	vstore_unhold(d->vs);
 	checker_release(&d->checker);
 	io_close(&d->fd);
 	io_close(&d->dir_fd);
@@ -215,6 +216,7 @@ manifest_edit_start(struct manifest_edits *m, struct vstore *vs,
 
 	d->edits = m;
 	d->vs = vs;
+	vstore_hold(vs);
 	d->ns = *ns;
 	d->snap = *snap;
 	d->op = *op;

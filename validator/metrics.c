@@ -108,7 +108,7 @@ metrics_json(const struct validator *v)
 	json_set_u64(o, "checkers-started", checker_pool_started(v->checkers));
 	json_set_u64(o, "checkers-died", checker_pool_died(v->checkers));
 	for (i = 0; i < v->nstores; i++)
-		json_append(stores, store_json(&v->stores[i]));
+		json_append(stores, store_json(v->stores[i]));
 	json_set(o, "stores", stores);
 	tasks_each_count(v->tasks, task_json, tasks);
 	json_set(o, "tasks", tasks);

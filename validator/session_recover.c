@@ -167,6 +167,7 @@ clean_done(struct store_job *job)
 	if (c->removed > 0)
 		log_info("session", "removed %u old session folders store=%s",
 		    c->removed, c->vs->conf->title);
+	vstore_unhold(c->vs);
 	free(c->known);
 	free(c->orphans);
 	free(c);
@@ -203,10 +204,11 @@ sessions_clean(struct sessions *ss)
 
 	clean_run_dirs(ss);
 	for (i = 0; i < ss->v->nstores; i++) {
-		if (ss->v->stores[i].store == NULL)
+		if (ss->v->stores[i]->store == NULL)
 			continue;
 		c = xcalloc(1, sizeof(*c));
-		c->vs = &ss->v->stores[i];
+		c->vs = ss->v->stores[i];
+		vstore_hold(c->vs);
 		c->known = xcalloc(ss->n + 1, sizeof(*c->known));
 		TAILQ_FOREACH(s, &ss->list, entry)
 			c->known[c->nknown++] = s->id;

@@ -235,8 +235,9 @@ open_stores(struct validator *v, struct err *e)
 	v->nstores = v->conf.nstores;
 	v->stores = xcalloc(v->nstores + 1, sizeof(*v->stores));
 	for (i = 0; i < v->nstores; i++) {
-		v->stores[i].conf = v->conf.stores[i];
-		open_store(v, &v->stores[i], state_fd);
+		v->stores[i] = xcalloc(1, sizeof(*v->stores[i]));
+		v->stores[i]->conf = v->conf.stores[i];
+		open_store(v, v->stores[i], state_fd);
 	}
 	io_close(&state_fd);
 	return 0;
@@ -289,9 +290,9 @@ start_seal(struct validator *v, struct err *e)
 		.path = (what), .fd = -1, .rights = (how) \
 	}
 	for (i = 0; i < v->nstores; i++)
-		if (v->stores[i].store != NULL)
+		if (v->stores[i]->store != NULL)
 			p[n++] = (struct sandbox_path){
-			    .fd = v->stores[i].store->root_fd,
+			    .fd = v->stores[i]->store->root_fd,
 			    .rights = SANDBOX_READ | SANDBOX_WRITE,
 			};
 	ALLOW(run, SANDBOX_READ | SANDBOX_WRITE);
@@ -325,15 +326,16 @@ close_stores(struct validator *v)
 	bool clean;
 
 	for (i = 0; i < v->nstores; i++) {
-		vs = &v->stores[i];
-		if (vs->store == NULL)
-			continue;
-		clean = store_sync(vs->store, &e) == 0;
-		if (!clean)
-			log_err_e("start", &e, "cannot sync store=%s",
-			    vs->conf->title);
-		store_close(&vs->store, clean);
-		damage_close(&vs->damage);
+		vs = v->stores[i];
+		if (vs->store != NULL) {
+			clean = store_sync(vs->store, &e) == 0;
+			if (!clean)
+				log_err_e("start", &e, "cannot sync store=%s",
+				    vs->conf->title);
+			store_close(&vs->store, clean);
+			damage_close(&vs->damage);
+		}
+		free(vs);
 	}
 	free(v->stores);
 	v->stores = NULL;

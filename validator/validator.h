@@ -18,6 +18,7 @@
  * type; all of it is the loop's.
  */
 struct audit;
+struct capacity;
 struct checker_pool;
 struct damage;
 struct event_base;
@@ -36,11 +37,16 @@ struct verifier;
 /* A configured datastore, also when it was refused at start. */
 struct vstore {
 	const struct datastore_conf *conf;
-	struct store *store;     /* NULL: see refused */
-	struct store_pool *pool; /* NULL if the store is */
-	struct damage *damage;   /* so too */
+	struct store *store;       /* NULL: see refused */
+	struct store_pool *pool;   /* NULL if the store is */
+	struct damage *damage;     /* so too */
+	struct capacity *capacity; /* so too */
 	struct err refused;
+	bool closed; /* by the operator: refused until a restart */
 	unsigned int nsessions;
+	unsigned int nholds;       /* of vstore_hold() */
+	void (*unused)(void *arg); /* to be closed: no hold is left */
+	void *unused_arg;
 	struct metrics_store metrics;
 };
 
@@ -48,7 +54,7 @@ struct validator {
 	struct event_base *base;
 	const char *conf_path;
 	struct validator_conf conf;
-	struct vstore *stores; /* conf.nstores of them */
+	struct vstore **stores; /* conf.nstores of them */
 	size_t nstores;
 	uint8_t grant_key[GRANT_KEY_LEN];
 	struct grant_seen *grants;
@@ -71,6 +77,14 @@ struct validator {
 	uint64_t boot; /* at random: tells workers that we are a new process */
 	int64_t started;
 };
+
+/* Whatever keeps a pointer to an open one from one turn of the loop to another
+ * (sessions count by themselves): it is not closed before. */
+void vstore_hold(struct vstore *vs);
+void vstore_unhold(struct vstore *vs); /* NULL is fine */
+/* Closes it while the others go on: nothing may work on it any more, nor on
+ * its threads.  clean: all that was written is durable. */
+void vstore_close(struct validator *v, struct vstore *vs, bool clean);
 
 /* NULL if no such datastore is configured. */
 struct vstore *validator_store(struct validator *v, const char *name);

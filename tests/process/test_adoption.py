@@ -7,9 +7,10 @@ import stat
 
 import pytest
 
-from instance import InstanceError
+from instance import InstanceError, wait_for
 from pbs import PbsError
 
+INSTANCE = {'datastores': ('store', 'other')}
 NAME = 'root.pxar.didx'
 PIECES = [bytes([n]) * 5000 for n in range(5)]
 
@@ -40,7 +41,12 @@ def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_handed_over_and_taken_back(instance, backed_up):
+def listed(inst):
+    return {d['name']: d['state']
+            for d in inst.admin_json('datastore', 'list')}
+
+
+def test_handed_over_and_taken_back(instance, backed_up, snapshot):
     name, path = instance.store_name, instance.store().path
     ours = path.stat().st_uid
     theirs = pwd.getpwnam('backup').pw_uid if os.getuid() == 0 else ours
@@ -50,12 +56,17 @@ def test_handed_over_and_taken_back(instance, backed_up):
     conf = instance.etc / 'datastores.d' / f'{name}.conf'
     written = conf.read_text()
 
-    # Not while somebody has it.
-    with pytest.raises(InstanceError, match='is in use'):
-        instance.admin('datastore', 'release', path)
-    instance.admin('datastore', 'remove-config', name, '--no-restart')
-    instance.restart_validator()
-    instance.admin('datastore', 'release', path)
+    # While the other datastore is at work, and without a restart.
+    pid = instance.pid('validator')
+    other = snapshot()
+    with instance.login().backup('other', other) as session:
+        instance.admin('datastore', 'release', name)
+        session.backup_dynamic(NAME, PIECES)
+    assert instance.pid('validator') == pid
+    assert listed(instance) == {'other': 'open'} and not conf.exists()
+    with pytest.raises(PbsError, match='no such datastore'):
+        instance.backup(snapshot())
+    instance.admin('datastore', 'maintenance-mode', 'other', 'none')
     assert is_owned_by(path, theirs)
     assert not (path / '.holdfast').exists()
     assert mode(path) == 0o755 and mode(path / '.chunks') == 0o750
@@ -75,23 +86,70 @@ def test_handed_over_and_taken_back(instance, backed_up):
     assert mode(missing) == 0o750
     assert is_owned_by(path, ours)
     assert 'taken' in conf.read_text()
+    assert listed(instance) == {'other': 'open'}
     conf.write_text(written)
     instance.restart_validator()
+    assert listed(instance) == {name: 'open', 'other': 'open'}
     assert {p: (p.read_bytes(), p.stat().st_ino) for p in content} == content
+    assert restored(instance, backed_up)
+
+
+def test_not_while_somebody_works_on_it(instance, backed_up, snapshot):
+    name, snap = instance.store_name, snapshot()
+    conf = instance.etc / 'datastores.d' / f'{name}.conf'
+    with instance.backup(snap) as session, instance.reader(backed_up):
+        for command in 'release', 'remove-config':
+            with pytest.raises(InstanceError) as e:
+                instance.admin('datastore', command, name)
+            text = str(e.value)
+            assert 'is in use' in text
+            assert f'backup {name}:host/{snap[1]} by user@pbs' in text
+            assert f'reader {name}:host/adopted/' in text
+        # It is as it was.
+        assert conf.exists() and listed(instance)[name] == 'open'
+        session.backup_dynamic(NAME, PIECES)
+    assert restored(instance, snap)
+    with pytest.raises(InstanceError, match='in use: take it out'):
+        instance.admin('datastore', 'release', instance.store().path)
+
+
+def test_removed_from_the_configuration(instance, backed_up):
+    """At once; and back with a restart."""
+    name, path = instance.store_name, instance.store().path
+    conf = instance.etc / 'datastores.d' / f'{name}.conf'
+    written, pid = conf.read_text(), instance.pid('validator')
+    assert wait_for(lambda: all(
+        d['sessions'] == 0 for d in instance.admin_json('datastore', 'list')))
+    instance.admin('datastore', 'remove-config', name)
+    assert listed(instance) == {'other': 'open'}
+    assert instance.pid('validator') == pid and not conf.exists()
+    with pytest.raises(InstanceError, match='cannot remove datastores.d/'):
+        instance.admin('datastore', 'remove-config', name)
+    with pytest.raises(InstanceError, match='no such datastore'):
+        instance.admin('datastore', 'release', 'a/b')
+    # Nobody holds it.
+    instance.admin('datastore', 'release', path)
+    instance.admin('datastore', 'adopt', name, path, '--no-restart')
+    conf.write_text(written)
+    # A validator that does not run needs no asking.
+    instance.end('validator')
+    instance.admin('datastore', 'remove-config', name)
+    conf.write_text(written)
+    instance.start_validator()
     assert restored(instance, backed_up)
 
 
 def test_what_is_no_datastore(instance, folder):
     with pytest.raises(InstanceError, match='not a datastore'):
-        instance.admin('datastore', 'adopt', 'other', folder)
+        instance.admin('datastore', 'adopt', 'third', folder)
     with pytest.raises(InstanceError, match='absolute'):
-        instance.admin('datastore', 'adopt', 'other', 'folder')
+        instance.admin('datastore', 'adopt', 'third', 'folder')
     with pytest.raises(InstanceError, match='lies in the datastore'):
-        instance.admin('datastore', 'adopt', 'other',
+        instance.admin('datastore', 'adopt', 'third',
                        instance.store().path / 'vm')
     with pytest.raises(InstanceError, match='exists already'):
         instance.admin('datastore', 'adopt', instance.store_name, folder)
-    assert not (instance.etc / 'datastores.d' / 'other.conf').exists()
+    assert not (instance.etc / 'datastores.d' / 'third.conf').exists()
 
 
 def maintenance(inst, *args):
