@@ -380,18 +380,24 @@ Test(reuse_scan, refuses_a_damaged_index)
 
 Test(reuse_scan, can_be_cancelled)
 {
+	uint64_t i;
+
 	make_index(INDEX_FIXED, 300000, 100);
 	start();
 	reuse_scan_cancel(scan);
 	finish();
 	cr_expect(result.cancelled);
 	cr_expect_eq(result.state, CHUNK_OK);
-	reuse_scan_free(&scan);
-	/* By its flow, as when the session ends. */
-	start();
-	store_flow_cancel(&flow);
-	finish();
-	cr_expect(result.cancelled);
+	/* By its flow, as when the session ends: which is too late for a job
+	 * that has just run. */
+	do {
+		reuse_scan_free(&scan);
+		for (i = 0; i < 300000; i++)
+			bitmap_clear(&checked, i);
+		start();
+		store_flow_cancel(&flow);
+		finish();
+	} while (!result.cancelled);
 	cr_expect_lt(bitmap_count(&checked), 300000);
 }
 

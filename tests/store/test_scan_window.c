@@ -67,6 +67,22 @@ ParameterizedTestParameters(scan_window, sorts)
 	    sizeof(inputs) / sizeof(inputs[0]));
 }
 
+static void
+sort_all(void)
+{
+	size_t at = 0, start, end;
+	unsigned int i;
+
+	scan_window_split(&w);
+	for (i = 0; i < SCAN_PARTS; i++) {
+		scan_window_sort_part(&w, i, &start, &end);
+		cr_assert_eq(start, at);
+		cr_assert_geq(end, start);
+		at = end;
+	}
+	cr_assert_eq(at, w.len);
+}
+
 ParameterizedTest(struct input *in, scan_window, sorts)
 {
 	uint8_t *seen = calloc(in->len + 1, 1);
@@ -74,7 +90,7 @@ ParameterizedTest(struct input *in, scan_window, sorts)
 	int c;
 
 	fill(in);
-	scan_window_sort(&w);
+	sort_all();
 	cr_assert_eq(w.len, in->len);
 	for (i = 0; i < w.len; i++) {
 		seen[w.entries[i].pos]++;
@@ -94,10 +110,10 @@ Test(scan_window, groups_equal_ones)
 	size_t i, groups = 0;
 
 	fill(&(struct input){1000, 10, 0});
-	scan_window_sort(&w);
-	for (i = 0; i < w.len; i += scan_window_group(&w, i))
+	sort_all();
+	for (i = 0; i < w.len; i += scan_window_group(&w, i, w.len))
 		groups++;
 	cr_expect_eq(groups, 10);
 	cr_expect_eq(i, w.len);
-	cr_expect_eq(scan_window_group(&w, w.len - 1), 1);
+	cr_expect_eq(scan_window_group(&w, w.len - 1, w.len), 1);
 }

@@ -4,10 +4,13 @@
  * or by another server, so it is read with bounds; a chunk's name is all that
  * is taken from it.
  *
- * A scan has two windows: while the jobs of all threads check one slice by
- * slice, another job fills and sorts the next.  Sorting by digest means that
- * a folder is looked at once and its entries in order, which on a cold cache
- * is worth a factor of two; the slices are short, so that sessions take turns.
+ * A scan has two windows: while the jobs of all threads sort and check the
+ * parts of one, another job fills the next.  Sorting by digest means that a
+ * folder is looked at once and its entries in order, which on a cold cache is
+ * worth a factor of two; a job does a short slice at a time, so that sessions
+ * take turns.  All wait for the first window, so that is a small one; each
+ * later one has the time that the one before it takes to check, of which a
+ * single thread gets a small share.
  */
 #include "config.h"
 
@@ -26,12 +29,14 @@
 #include "validator/store/threads.h"
 
 #define WINDOW_LEN ((size_t)256 << 10) /* 9 MiB of entries */
+#define FIRST_LEN ((size_t)32 << 10)   /* doubled from window to window */
 #define SLICE_LEN ((size_t)512)
 #define BLOCK_LEN ((size_t)1024) /* entries read at a time */
 
 struct scan_job {
 	struct store_job job;
 	struct reuse_scan *scan;
+	size_t at, end; /* what is left of the part that it checks */
 };
 
 struct reuse_scan {
@@ -44,7 +49,8 @@ struct reuse_scan {
 	struct scan_window windows[2];
 	struct scan_window *window; /* is checked */
 	struct scan_window *coming; /* is filled meanwhile */
-	atomic_size_t slice;        /* next one to check */
+	size_t fill_len;            /* up to this length */
+	atomic_uint part;           /* of it: the next one to check */
 
 	struct scan_job fill;
 	struct scan_job jobs[STORE_STAT_THREADS];
@@ -126,14 +132,14 @@ add_positions(struct reuse_scan *s, const struct bitmap *wanted,
 	uint64_t pos, start, end;
 
 	pos = bitmap_next_and_not(wanted, &s->taken, 0);
-	while (pos < s->view.count && w->len < w->cap) {
+	while (pos < s->view.count && w->len < s->fill_len) {
 		start = pos;
 		end = s->view.count - start < BLOCK_LEN ? s->view.count
 							: start + BLOCK_LEN;
 		if (index_get_entries(&s->view, start, (size_t)(end - start),
 			block, e) == -1)
 			return -1;
-		while (pos < end && w->len < w->cap) {
+		while (pos < end && w->len < s->fill_len) {
 			w->entries[w->len].digest = block[pos - start].digest;
 			w->entries[w->len++].pos = (uint32_t)pos;
 			bitmap_set(&s->taken, pos);
@@ -168,7 +174,7 @@ fill_run(struct store_job *job)
 		found(s, CHUNK_ERROR, 0, NULL, &e);
 		return;
 	}
-	scan_window_sort(s->coming);
+	scan_window_split(s->coming);
 }
 
 /* --- checking it -------------------------------------------------------- */
@@ -220,34 +226,43 @@ check_group(struct reuse_scan *s, const struct scan_entry *group, size_t n)
 	}
 }
 
+/* Whether there is something left for this job. */
+static bool
+take_part(struct reuse_scan *s, struct scan_job *j)
+{
+	unsigned int part;
+
+	while (j->at == j->end) {
+		part = atomic_fetch_add(&s->part, 1);
+		if (part >= SCAN_PARTS)
+			return false;
+		scan_window_sort_part(s->window, part, &j->at, &j->end);
+	}
+	return true;
+}
+
 static void
 check_run(struct store_job *job)
 {
-	struct reuse_scan *s = ((struct scan_job *)job)->scan;
-	const struct scan_window *w = s->window;
-	size_t i, end, n, stats = 0;
+	struct scan_job *j = (struct scan_job *)job;
+	struct reuse_scan *s = j->scan;
+	const struct scan_entry *group;
+	size_t n, done = 0, stats = 0;
 
-	i = atomic_fetch_add(&s->slice, 1) * SLICE_LEN;
-	if (i >= w->len)
-		return;
-	end = w->len - i < SLICE_LEN ? w->len : i + SLICE_LEN;
-	/* A group belongs to the slice that it begins in. */
-	while (i > 0 && i < end &&
-	    digest_equal(&w->entries[i - 1].digest, &w->entries[i].digest))
-		i++;
-	for (; i < end; i += n) {
+	for (; done < SLICE_LEN && take_part(s, j); j->at += n, done += n) {
 		if (atomic_load(&s->stop) || store_job_is_cancelled(job))
 			break;
-		n = scan_window_group(w, i);
-		if (is_urgent(s) && !is_referenced(s, &w->entries[i], n)) {
-			leave_out(s, &w->entries[i], n);
+		group = &s->window->entries[j->at];
+		n = scan_window_group(s->window, j->at, j->end);
+		if (is_urgent(s) && !is_referenced(s, group, n)) {
+			leave_out(s, group, n);
 		} else {
-			check_group(s, &w->entries[i], n);
+			check_group(s, group, n);
 			stats++;
 		}
 	}
 	atomic_fetch_add(&s->stats, stats);
-	job->again = true;
+	job->again = done >= SLICE_LEN;
 }
 
 /* --- the loop's side ---------------------------------------------------- */
@@ -259,6 +274,7 @@ submit(struct reuse_scan *s, struct scan_job *j,
     void (*run)(struct store_job *job))
 {
 	j->scan = s;
+	j->at = j->end = 0;
 	j->job.run = run;
 	j->job.done = step_done;
 	s->active++;
@@ -276,7 +292,8 @@ step(struct reuse_scan *s)
 	s->coming = s->window;
 	s->window = w;
 	s->coming->len = 0;
-	atomic_store(&s->slice, 0);
+	atomic_store(&s->part, 0);
+	s->fill_len = 2 * s->fill_len < w->cap ? 2 * s->fill_len : w->cap;
 	submit(s, &s->fill, fill_run);
 	for (i = 0; i < STORE_STAT_THREADS && i < slices; i++)
 		submit(s, &s->jobs[i], check_run);
@@ -337,6 +354,7 @@ reuse_scan_start(struct reuse_scan **out, const struct reuse_scan_opts *o,
 	s->coming = &s->windows[1];
 	cap = o->checked->bits < WINDOW_LEN ? (size_t)o->checked->bits
 					    : WINDOW_LEN;
+	s->fill_len = cap < FIRST_LEN ? cap : FIRST_LEN;
 	if (scan_window_init(s->window, cap) == -1 ||
 	    scan_window_init(s->coming, cap) == -1) {
 		err_set(e, ERR_NOMEM, "out of memory for a scan");

@@ -11,11 +11,10 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define KEY_LEN (DIGEST_LEN + sizeof(uint32_t)) /* the position comes last */
 #define FEW 16u
-
-static void sort(struct scan_entry *e, size_t n, unsigned int byte);
 
 int
 scan_window_init(struct scan_window *w, size_t cap)
@@ -64,23 +63,25 @@ insertion_sort(struct scan_entry *e, size_t n)
 	}
 }
 
-/* Entries that have the first bytes of the key in common: each goes straight
- * to the place of its next byte. */
+/* Each entry goes straight to the place of its key's byte; end_out says where
+ * the entries of each value end. */
 static void
-flag_sort(struct scan_entry *e, size_t n, unsigned int byte)
+split(struct scan_entry *e, size_t n, unsigned int byte,
+    size_t end_out[SCAN_PARTS])
 {
-	size_t next[256], end[256] = {0}, start = 0, i;
+	size_t next[SCAN_PARTS], start = 0, i;
 	struct scan_entry old;
 	unsigned int v, other;
 
+	memset(end_out, 0, SCAN_PARTS * sizeof(*end_out));
 	for (i = 0; i < n; i++)
-		end[key_byte(&e[i], byte)]++;
-	for (v = 0; v < 256; v++) {
+		end_out[key_byte(&e[i], byte)]++;
+	for (v = 0; v < SCAN_PARTS; v++) {
 		next[v] = start;
-		start = end[v] += start;
+		start = end_out[v] += start;
 	}
-	for (v = 0; v < 256; v++) {
-		while (next[v] < end[v]) {
+	for (v = 0; v < SCAN_PARTS; v++) {
+		while (next[v] < end_out[v]) {
 			other = key_byte(&e[next[v]], byte);
 			if (other != v) {
 				old = e[next[other]];
@@ -90,31 +91,45 @@ flag_sort(struct scan_entry *e, size_t n, unsigned int byte)
 			next[other]++;
 		}
 	}
-	for (v = 0, start = 0; v < 256; start = end[v++])
-		sort(e + start, end[v] - start, byte + 1);
 }
 
+/* Entries that have the bytes of the key before this one in common. */
 static void
 sort(struct scan_entry *e, size_t n, unsigned int byte)
 {
-	if (n <= FEW || byte == KEY_LEN)
+	size_t end[SCAN_PARTS], start = 0;
+	unsigned int v;
+
+	if (n <= FEW || byte == KEY_LEN) {
 		insertion_sort(e, n);
-	else
-		flag_sort(e, n, byte);
+		return;
+	}
+	split(e, n, byte, end);
+	for (v = 0; v < SCAN_PARTS; start = end[v++])
+		sort(e + start, end[v] - start, byte + 1);
 }
 
 void
-scan_window_sort(struct scan_window *w)
+scan_window_split(struct scan_window *w)
 {
-	sort(w->entries, w->len, 0);
+	split(w->entries, w->len, 0, w->part_end);
+}
+
+void
+scan_window_sort_part(struct scan_window *w, unsigned int i, size_t *start_out,
+    size_t *end_out)
+{
+	*start_out = i == 0 ? 0 : w->part_end[i - 1];
+	*end_out = w->part_end[i];
+	sort(w->entries + *start_out, *end_out - *start_out, 1);
 }
 
 size_t
-scan_window_group(const struct scan_window *w, size_t i)
+scan_window_group(const struct scan_window *w, size_t i, size_t end)
 {
 	size_t k = i + 1;
 
-	while (k < w->len &&
+	while (k < end &&
 	    digest_equal(&w->entries[i].digest, &w->entries[k].digest))
 		k++;
 	return k - i;
