@@ -98,7 +98,7 @@ take_piece(struct upload *u)
 	return p;
 }
 
-/* Digest of a chunk, with its bytes in r->raw. */
+/* Digest of a chunk, with its bytes in r->raw unless they are zeros. */
 static int
 read_chunk(struct reader *r, uint64_t index, size_t len, struct digest *out,
     int *zero_out, struct err *e)
@@ -107,17 +107,18 @@ read_chunk(struct reader *r, uint64_t index, size_t len, struct digest *out,
 	uint64_t off = index * FIXED_INDEX_CHUNK_SIZE;
 
 	*zero_out = source_is_hole(u->src, off, len);
-	if (*zero_out) {
-		memset(r->raw, 0, len);
-	} else {
+	if (!*zero_out) {
 		if (source_read(u->src, off, r->raw, len, e) == -1)
 			return -1;
 		*zero_out = bytes_are_zero(r->raw, len);
 	}
-	if (*zero_out && len == FIXED_INDEX_CHUNK_SIZE)
+	if (*zero_out && len == FIXED_INDEX_CHUNK_SIZE) {
 		*out = u->zero;
-	else
-		digest_of(r->hash, r->raw, len, out);
+		return 0;
+	}
+	if (*zero_out)
+		memset(r->raw, 0, len);
+	digest_of(r->hash, r->raw, len, out);
 	return 0;
 }
 
@@ -172,7 +173,11 @@ handle_chunk(struct reader *r, uint64_t index, struct err *e)
 	    known_claim(r->u->known, &d, &claim, &ref, e) == -1)
 		return -1;
 	note_chunk(r->u, index, len, ref, is_zero, claim);
-	return claim == KNOWN_CLAIM_UPLOAD ? queue_chunk(r, len, ref, e) : 0;
+	if (claim != KNOWN_CLAIM_UPLOAD)
+		return 0;
+	if (is_zero)
+		memset(r->raw, 0, len);
+	return queue_chunk(r, len, ref, e);
 }
 
 void *

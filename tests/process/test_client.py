@@ -67,6 +67,52 @@ def test_zeros_are_one_chunk(instance, folder, source, snapshot, image):
     assert restore(instance, folder, f'host/{new[1]}') == data
 
 
+def test_holes_take_no_time(instance, folder, snapshot):
+    """A terabyte of nothing: neither read nor hashed."""
+    path, new = folder / 'source', snapshot()
+    with open(path, 'wb') as f:
+        f.write(b'begin')
+        f.truncate(1 << 40)
+    result = backup(instance, 'disk.img', path, new)
+    assert result['chunks'] == (1 << 40) // pbs.CHUNK
+    assert result['chunks-zero'] == result['chunks'] - 1
+    assert result['chunks-uploaded'] == 2
+    assert result['bytes-uploaded'] < pbs.CHUNK
+
+
+@pytest.fixture
+def loop_device(folder):
+    """loop_device(data): a block device that holds it."""
+    made = []
+
+    def make(data):
+        path = folder / f'disk{len(made)}'
+        path.write_bytes(data)
+        r = subprocess.run(['losetup', '--find', '--show', path],
+                           capture_output=True, text=True)
+        if r.returncode != 0:
+            pytest.skip('no loop devices here: ' + r.stderr)
+        made.append(r.stdout.strip())
+        return made[-1]
+    yield make
+    for device in made:
+        subprocess.run(['losetup', '--detach', device], check=True)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason='needs root')
+def test_block_devices(instance, loop_device, snapshot, image):
+    data, new = image(3, seed=8, tail=4096), snapshot()
+    result = backup(instance, 'disk.img', loop_device(data), new)
+    assert result['bytes'] == len(data)
+    target = loop_device(bytes(len(data)))
+    args = 'restore', f'host/{new[1]}', 'disk.img', target
+    r = instance.client(*args, check=False)
+    assert r.returncode == 1 and '--overwrite' in r.stderr
+    instance.client(*args, '--overwrite')
+    with open(target, 'rb') as f:
+        assert f.read() == data
+
+
 def test_several_archives(instance, folder, snapshot, image):
     new = snapshot()
     (folder / 'a').write_bytes(image(2, seed=3))
