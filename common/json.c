@@ -78,16 +78,11 @@ tree_look(struct json_object *o, struct tree_facts *f)
 static struct json_object *
 parse_text(const char *buf, size_t len, int depth, struct err *e)
 {
-	struct json_tokener *tok;
+	struct json_tokener *tok = json_tokener_new_ex(depth);
 	struct json_object *o;
 	enum json_tokener_error why;
 	size_t used;
 
-	tok = json_tokener_new_ex(depth);
-	if (tok == NULL) {
-		err_set(e, ERR_NOMEM, "out of memory for JSON");
-		return NULL;
-	}
 	json_tokener_set_flags(tok,
 	    JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
 	o = json_tokener_parse_ex(tok, buf, (int)len);
@@ -133,7 +128,10 @@ json_parse(const char *buf, size_t len, int depth, struct err *e)
 		err_set(e, ERR_INVALID, "not acceptable as JSON");
 		return NULL;
 	}
+	/* json-c would go on with a shorter string, or a null. */
+	mem_demand(1);
 	o = parse_text(buf, len, depth, &why);
+	mem_demand(0);
 	if (why.code != ERR_OK) {
 		if (e != NULL)
 			*e = why;

@@ -21,7 +21,7 @@ libcommon_a_SOURCES = \
 	common/lmdb.c common/lmdb.h \
 	common/log.c common/log.h \
 	common/log_journal.c common/log_journal.h \
-	common/mem.c common/mem.h \
+	common/malloc.c common/mem.c common/mem.h \
 	common/msg.c common/msg.h common/msg_rows.h \
 	common/path.c common/path.h \
 	common/proc.c common/proc.h common/proc_event.c common/proc_spawn.c \

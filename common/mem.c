@@ -7,11 +7,32 @@
 #include "common/mem.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
+
+static _Thread_local int demanding;
+
+void
+mem_failed(size_t len)
+{
+	static atomic_flag ending = ATOMIC_FLAG_INIT;
+
+	if (len > MEM_SMALL_MAX && !demanding)
+		return;
+	/* The line in the log may want memory as well. */
+	if (!atomic_flag_test_and_set(&ending))
+		fatal("mem", "out of memory");
+}
+
+void
+mem_demand(int on)
+{
+	demanding = on;
+}
 
 static void *
 or_fatal(void *p)

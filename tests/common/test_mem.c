@@ -2,6 +2,8 @@
 
 #include "common/mem.h"
 
+#include <sys/resource.h>
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,41 @@ Test(mem, overflow_is_fatal, .exit_code = PROC_EXIT_FATAL)
 Test(mem, calloc_overflow_is_fatal, .exit_code = PROC_EXIT_FATAL)
 {
 	free(xcalloc(SIZE_MAX / 2, 4));
+}
+
+/* Whoever asks; and it is not the size alone that is out of reach. */
+Test(mem, small_memory_is_there_or_the_process_ends,
+    .exit_code = PROC_EXIT_FATAL)
+{
+	const struct rlimit little = {64u << 20, 64u << 20};
+	static char *kept[4096];
+	size_t i;
+
+	cr_assert_eq(setrlimit(RLIMIT_AS, &little), 0);
+	for (i = 0; i < 4096; i++)
+		kept[i] = calloc(1, MEM_SMALL_MAX / 8);
+	for (i = 0; i < 4096; i++)
+		cr_assert_not_null(kept[i]);
+}
+
+Test(mem, large_memory_may_be_refused)
+{
+	volatile size_t len = SIZE_MAX / 2;
+	char *p = malloc(4), *more = realloc(p, len);
+
+	cr_expect_null(more);
+	free(more == NULL ? p : more);
+	cr_expect_null(malloc(len));
+	cr_expect_null(calloc(len, 1));
+	cr_expect_null(calloc(len, 4));
+}
+
+Test(mem, a_library_may_demand_it, .exit_code = PROC_EXIT_FATAL)
+{
+	volatile size_t len = SIZE_MAX / 2;
+
+	mem_demand(1);
+	cr_expect_null(malloc(len));
 }
 
 #endif
