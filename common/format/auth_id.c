@@ -91,6 +91,27 @@ auth_id_parse(struct auth_id *out, const char *s, struct err *e)
 }
 
 int
+auth_id_parse_owner(struct auth_id *out, const char *text, size_t len,
+    struct err *e)
+{
+	const char *end = memchr(text, '\n', len);
+	char line[AUTH_ID_MAX + 1];
+
+	if (end != NULL)
+		len = (size_t)(end - text);
+	while (len > 0 && memchr(" \t\r\v\f", text[len - 1], 5) != NULL)
+		len--;
+	/* A NUL in it must not hide what follows. */
+	if (len < sizeof(line) && memchr(text, '\0', len) == NULL) {
+		memcpy(line, text, len);
+		line[len] = '\0';
+		if (split(out, line) == 0)
+			return 0;
+	}
+	return err_set(e, ERR_CORRUPT, "owner file holds no user or token");
+}
+
+int
 user_id_parse(struct auth_id *out, const char *s, struct err *e)
 {
 	if (split(out, s) < 0 || auth_id_is_token(out))

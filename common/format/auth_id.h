@@ -7,6 +7,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #define AUTH_ID_MIN 3
 #define AUTH_ID_MAX 64
@@ -30,6 +31,10 @@ bool token_name_valid(const char *s);
 
 /* A user or a token; ERR_PARAM. */
 int auth_id_parse(struct auth_id *out, const char *s, struct err *e);
+/* What an owner file holds (datastore-format 1.5): its first line, without
+ * white space at the end; ERR_CORRUPT. */
+int auth_id_parse_owner(struct auth_id *out, const char *text, size_t len,
+    struct err *e);
 /* A user only. */
 int user_id_parse(struct auth_id *out, const char *s, struct err *e);
 void auth_id_to_str(const struct auth_id *a, char out[AUTH_ID_MAX + 1]);

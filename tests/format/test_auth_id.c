@@ -106,3 +106,29 @@ Test(auth_id, ownership)
 	cr_expect_not(owns("u@pbs", "v@pbs"));
 	cr_expect_not(owns("u@pbs", "u@pam"));
 }
+
+Test(auth_id, owner_files)
+{
+	static const char *const bad[] = {"", "\n", "u\n", "\nu@pbs\n",
+	    "u@pbs x\n", " u@pbs\n", "u@pbs!t\n"};
+	char out[AUTH_ID_MAX + 1], text[2 * AUTH_ID_MAX];
+	struct auth_id a;
+	struct err e;
+	size_t i;
+
+	cr_assert_eq(auth_id_parse_owner(&a, "u@pbs!tok \r\nv@pbs", 17, &e), 0);
+	auth_id_to_str(&a, out);
+	cr_expect_str_eq(out, "u@pbs!tok");
+	cr_expect_eq(auth_id_parse_owner(&a, "u@pbs", 5, &e), 0);
+	cr_expect_eq(auth_id_parse_owner(&a, "u@pbs\0x\n", 8, &e), -1);
+	cr_expect_eq(auth_id_parse_owner(&a, "u@pbs\0\n", 7, &e), -1);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		e.code = ERR_OK;
+		cr_expect_eq(auth_id_parse_owner(&a, bad[i], strlen(bad[i]),
+				 &e),
+		    -1);
+		cr_expect_eq(e.code, ERR_CORRUPT, "%zu", i);
+	}
+	memset(text, 'u', sizeof(text));
+	cr_expect_eq(auth_id_parse_owner(&a, text, sizeof(text), &e), -1);
+}

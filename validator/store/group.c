@@ -56,30 +56,23 @@ group_dir_open(struct store *s, const struct backup_ns *ns,
 	return fd;
 }
 
-/* The first line without white space at its end, if it is an auth id. */
 static int
 owner_read(int group_fd, char owner_out[AUTH_ID_MAX + 1], struct err *e)
 {
 	struct auth_id id;
 	char *text;
 	size_t len;
+	int rv;
 
 	owner_out[0] = '\0';
 	if (io_read_file(group_fd, OWNER_NAME, OWNER_FILE_MAX, &text, &len,
 		e) == -1)
 		return -1;
-	len = strcspn(text, "\n");
-	while (len > 0 && strchr(" \t\r\v\f", text[len - 1]) != NULL)
-		len--;
-	text[len] = '\0';
-	if (auth_id_parse(&id, text, NULL) == -1) {
-		free(text);
-		return err_set(e, ERR_CORRUPT,
-		    "owner file holds no user or token");
-	}
-	auth_id_to_str(&id, owner_out);
+	rv = auth_id_parse_owner(&id, text, len, e);
 	free(text);
-	return 0;
+	if (rv == 0)
+		auth_id_to_str(&id, owner_out);
+	return rv;
 }
 
 static int
