@@ -101,6 +101,19 @@ put_request(const char *command, const struct ctl_args *args, uint8_t *buf,
 }
 
 static int
+parse_reply(const char *text, size_t len, struct json **reply_out,
+    struct err *e)
+{
+	*reply_out = json_parse(text, len, JSON_DEPTH_DEFAULT, e);
+	if (*reply_out == NULL)
+		return -1;
+	if (json_type(*reply_out) == JSON_OBJECT)
+		return 0;
+	json_free(reply_out);
+	return err_set(e, ERR_PROTO, "the daemon's answer is not an object");
+}
+
+static int
 read_reply(struct ipc_msg *m, struct json **reply_out, struct err *e)
 {
 	struct msg_CTL_REPLY r;
@@ -115,10 +128,8 @@ read_reply(struct ipc_msg *m, struct json **reply_out, struct err *e)
 	if (text == NULL)
 		return err_set(e, ERR_NOMEM, "the answer has %" PRIu64 " bytes",
 		    r.size);
-	if (io_pread_full(m->fds[0], text, r.size, 0, e) == 0) {
-		*reply_out = json_parse(text, r.size, JSON_DEPTH_DEFAULT, e);
-		rv = *reply_out != NULL ? 0 : -1;
-	}
+	if (io_pread_full(m->fds[0], text, r.size, 0, e) == 0)
+		rv = parse_reply(text, r.size, reply_out, e);
 	mem_wipe_free(text, r.size); /* new tokens' secrets are in there */
 	return rv;
 }
