@@ -49,16 +49,19 @@ struct h2 {
 	size_t out_len;
 	size_t out_sent;
 	int write_blocked;
-	int failed; /* a callback left its reason in why */
-	struct err *why;
+	int failed; /* a callback did: the session is of no use any more */
+	struct err cause;
+	struct err *why; /* where a callback leaves its reason */
 };
 
-/* From inside a callback: the turn ends with what is in h->why. */
+/* From inside a callback: the turn ends with what is in h->why.  nghttp2 is
+ * not told: it would lose the frame that it has in hand. */
 static int
 fail(struct h2 *h)
 {
 	h->failed = 1;
-	return NGHTTP2_ERR_CALLBACK_FAILURE;
+	h->cause = *h->why;
+	return 0;
 }
 
 static int
@@ -121,7 +124,7 @@ on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data,
 	struct h2 *h = user;
 
 	(void)flags;
-	if (s == NULL)
+	if (s == NULL || h->failed)
 		return 0;
 	if (grow(s, len, h->why) == -1)
 		return fail(h);
@@ -138,7 +141,7 @@ on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
 	struct h2_reply reply;
 	int rv;
 
-	if (s == NULL)
+	if (s == NULL || h->failed)
 		return 0;
 	(void)nghttp2_session_set_stream_user_data(ng, id, NULL);
 	h->pending--;
@@ -395,6 +398,10 @@ h2_turn(struct h2 *h, int wake_fd, int timeout_ms, struct err *e)
 {
 	int got;
 
+	if (h->failed) {
+		*e = h->cause;
+		return -1;
+	}
 	if (push(h, e) == -1 || pull(h, &got, e) == -1)
 		return -1;
 	if (got)
