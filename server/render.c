@@ -260,6 +260,7 @@ struct snap_list {
 	struct json *snap;
 	struct json *files;
 	struct manifest *manifest; /* NULL: unfinished or unreadable */
+	struct err why;            /* it is unreadable */
 };
 
 static struct json *
@@ -339,11 +340,15 @@ add_snap(struct snap_list *l, struct wire_r *body)
 	set_str_if(l->snap, "owner", s.owner);
 	json_set(l->snap, "files", l->files);
 	json_append(l->list, l->snap);
-	if (s.manifest_len > 0 &&
-	    manifest_from_blob(l->codec, s.manifest, s.manifest_len,
-		&l->manifest, NULL) == 0) {
+	if (s.manifest_len == 0)
+		return 0;
+	if (manifest_from_blob(l->codec, s.manifest, s.manifest_len,
+		&l->manifest, &l->why) == 0) {
 		add_manifest_files(l, s.manifest_len);
 		add_manifest_members(l);
+	} else if (l->why.code == ERR_NOMEM) {
+		/* That does not make it an unfinished one. */
+		return -1;
 	}
 	return 0;
 }
@@ -375,6 +380,8 @@ snap_list_read(struct snap_list *l, const uint8_t *recs, size_t len,
 	l->codec = blob_codec_new();
 	if (render_each(recs, len, add_snap_record, l) == 0)
 		return 0;
+	if (l->why.code == ERR_NOMEM)
+		return err_set(e, ERR_NOMEM, "%s", l->why.msg);
 	render_damaged(NULL, e);
 	return -1;
 }
