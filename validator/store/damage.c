@@ -144,16 +144,19 @@ damage_open(struct damage **out, int dirfd, const char *store, struct err *e)
 {
 	struct damage *d = xcalloc(1, sizeof(*d));
 	char name[DATASTORE_NAME_MAX + 16];
+	struct err why = {0};
 	char *data = NULL;
 	size_t len;
 
 	d->fd = -1;
 	d->v = xcalloc(DAMAGE_MAX, sizeof(*d->v));
 	snprintf(name, sizeof(name), "damaged-%s", store);
-	if (io_read_file(dirfd, name, FILE_MAX_LEN, &data, &len, NULL) == 0)
+	if (io_read_file(dirfd, name, FILE_MAX_LEN, &data, &len, &why) == 0)
 		load(d, (const uint8_t *)data, len);
 	free(data);
-	if (compact(d, dirfd, name, e) == 0)
+	if (why.code == ERR_NOMEM)
+		err_set(e, ERR_NOMEM, "%s", why.msg);
+	else if (compact(d, dirfd, name, e) == 0)
 		d->fd = io_openat(dirfd, name, O_WRONLY | O_APPEND, 0, e);
 	if (d->fd == -1) {
 		damage_close(&d);

@@ -21,7 +21,8 @@ struct store;
  */
 #define DAMAGE_MAX 65536u
 
-/* dirfd: of STATE/validator, lent.  One that cannot be read begins empty. */
+/* dirfd: of STATE/validator, lent.  One that cannot be read begins empty, but
+ * for want of memory. */
 int damage_open(struct damage **out, int dirfd, const char *store,
     struct err *e);
 void damage_close(struct damage **d);
