@@ -82,7 +82,7 @@ line_parse(const char *line, size_t len, size_t *text_len_out,
 		AUDIT_HASH_HEX_LEN) == -1 ||
 	    (obj = json_parse(line, len, JSON_DEPTH_DEFAULT, NULL)) == NULL)
 		return -1;
-	if (json_get_u64(obj, "n", 1, UINT64_MAX, &out->n, NULL) == -1) {
+	if (json_get_u64(obj, "n", 1, INT64_MAX, &out->n, NULL) == -1) {
 		json_free(&obj);
 		return -1;
 	}
