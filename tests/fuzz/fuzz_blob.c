@@ -24,8 +24,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (blob_parse(data, len, &info, &e) < 0)
 		return 0;
 	FUZZ_REQUIRE(info.header_len + info.payload_len == len);
-	copy = malloc(len);
-	FUZZ_REQUIRE(copy != NULL);
+	copy = xmalloc(len);
 	memcpy(copy, data, len);
 	blob_set_crc(copy, &info);
 	FUZZ_REQUIRE(blob_parse(copy, len, &info, &e) == 0);

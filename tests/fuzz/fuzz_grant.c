@@ -27,8 +27,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			 NOW, NULL) == -1);
 	if (len > IPC_GRANT_MAX - 32)
 		return 0;
-	sealed = malloc(len + 32);
-	FUZZ_REQUIRE(sealed != NULL);
+	sealed = xmalloc(len + 32);
 	memcpy(sealed, data, len);
 	HMAC(EVP_sha256(), key, sizeof(key), sealed, len, sealed + len,
 	    &mac_len);

@@ -108,7 +108,7 @@ on_list(struct request *req)
 static void
 on_large(struct request *req)
 {
-	request_reply_raw(req, calloc(1, 1 << 20), 1 << 20);
+	request_reply_raw(req, xcalloc(1, 1 << 20), 1 << 20);
 }
 
 static const struct param_def upload_params[] = {

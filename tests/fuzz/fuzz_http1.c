@@ -57,7 +57,7 @@ parse(struct outcome *o, const uint8_t *data, size_t len, size_t step)
 		o->status = http1_parser_head(p)->status;
 	if (o->last == HTTP1_END) {
 		FUZZ_REQUIRE(req->target != NULL);
-		o->target = strdup(req->target);
+		o->target = xstrdup(req->target);
 	}
 	http1_parser_free(p);
 	request_free(req);
