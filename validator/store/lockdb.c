@@ -26,6 +26,7 @@
 #include "common/wire.h"
 #include "validator/store/lockdb_int.h"
 
+#define BOOT_NAME "boot" /* in the same folder: the boot it is from */
 #define BOOT_ID_LEN 36
 /* LMDB's own lock file: 126 readers, with room to spare. */
 #define READERS_FILE_LEN 16384
@@ -132,6 +133,38 @@ allocate(int dirfd, const char *name, size_t len, struct err *e)
 }
 
 /*
+ * Removes what was written in another boot of the machine: then the runtime
+ * folder is not in memory, no holder is alive, and after a power cut there may
+ * be anything in files that were never synced.
+ */
+static int
+forget_other_boot(int dirfd, bool *rebooted_out, struct err *e)
+{
+	static const char *const names[] = {"data.mdb", "lock.mdb"};
+	char boot[BOOT_ID_LEN + 1], *old;
+	bool same = false;
+	size_t len, i;
+
+	if (io_boot_id(boot, e) == -1)
+		return -1;
+	if (io_read_file(dirfd, BOOT_NAME, BOOT_ID_LEN, &old, &len, NULL) ==
+	    0) {
+		same = len == BOOT_ID_LEN && memcmp(old, boot, len) == 0;
+		free(old);
+	}
+	if (same)
+		return 0;
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (unlinkat(dirfd, names[i], 0) == 0)
+			*rebooted_out = true;
+		else if (errno != ENOENT)
+			return err_errno(e, errno, "remove \"%s\"", names[i]);
+	}
+	return io_write_file_atomic(dirfd, BOOT_NAME, boot, BOOT_ID_LEN, 0600,
+	    0, e);
+}
+
+/*
  * Gives both files of LMDB all their blocks, so that a full runtime file
  * system can fail no later transaction and raise no SIGBUS.  LMDB takes a data
  * file only if it is empty or its own, so a new one is begun by opening it
@@ -139,7 +172,8 @@ allocate(int dirfd, const char *name, size_t len, struct err *e)
  * locks.
  */
 static int
-reserve_files(const char *dir, size_t map_size, struct err *e)
+reserve_files(const char *dir, size_t map_size, bool *rebooted_out,
+    struct err *e)
 {
 	struct lmdb *env;
 	int fd, rv = -1;
@@ -150,7 +184,8 @@ reserve_files(const char *dir, size_t map_size, struct err *e)
 	    io_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
 	if (fd == -1)
 		return -1;
-	if (allocate(fd, "lock.mdb", READERS_FILE_LEN, e) == -1)
+	if (forget_other_boot(fd, rebooted_out, e) == -1 ||
+	    allocate(fd, "lock.mdb", READERS_FILE_LEN, e) == -1)
 		goto out;
 	if (lmdb_open(&env, dir, map_size, LOCKDB_TABLE_COUNT, LMDB_F_NOSYNC,
 		0600, e) == -1)
@@ -166,7 +201,6 @@ static int
 open_tables(struct lockdb *db, struct err *e)
 {
 	static const char *const names[LOCKDB_TABLE_COUNT] = {
-	    [LOCKDB_META] = "meta",
 	    [LOCKDB_LOCKS] = "locks",
 	    [LOCKDB_SESSIONS] = "sessions",
 	    [LOCKDB_FILES] = "files",
@@ -180,34 +214,6 @@ open_tables(struct lockdb *db, struct err *e)
 	return 0;
 }
 
-/* Drops everything if it was written in another boot of the machine: then
- * the runtime folder is not in memory, and no holder is alive. */
-static int
-check_boot(struct lockdb *db, bool *rebooted_out, struct err *e)
-{
-	char boot[BOOT_ID_LEN + 1];
-	struct lockdb_txn *t;
-	const void *old;
-	size_t len;
-	int found, i;
-
-	*rebooted_out = false;
-	if (io_boot_id(boot, e) == -1 || lockdb_begin(db, true, &t, e) == -1)
-		return -1;
-	found =
-	    lmdb_get(t->txn, db->tables[LOCKDB_META], "boot", 4, &old, &len, e);
-	if (found == 1 && len == BOOT_ID_LEN && memcmp(old, boot, len) == 0) {
-		lockdb_abort(&t);
-		return 0;
-	}
-	*rebooted_out = found == 1;
-	for (i = 0; i < LOCKDB_TABLE_COUNT; i++)
-		lmdb_del_prefix(t->txn, db->tables[i], NULL, 0, NULL);
-	lmdb_put(t->txn, db->tables[LOCKDB_META], "boot", 4, boot, BOOT_ID_LEN,
-	    NULL);
-	return lockdb_commit(&t, e);
-}
-
 int
 lockdb_open(struct lockdb **out, const char *dir, size_t map_size,
     bool *rebooted_out, struct err *e)
@@ -215,13 +221,14 @@ lockdb_open(struct lockdb **out, const char *dir, size_t map_size,
 	struct lockdb *db = xcalloc(1, sizeof(*db));
 
 	*out = NULL;
+	*rebooted_out = false;
 	if (map_size == 0)
 		map_size = LOCKDB_MAP_SIZE;
 	db->map_size = map_size;
-	if (reserve_files(dir, map_size, e) == -1 ||
+	if (reserve_files(dir, map_size, rebooted_out, e) == -1 ||
 	    lmdb_open(&db->env, dir, map_size, LOCKDB_TABLE_COUNT,
 		LMDB_F_NOSYNC, 0600, e) == -1 ||
-	    open_tables(db, e) == -1 || check_boot(db, rebooted_out, e) == -1) {
+	    open_tables(db, e) == -1) {
 		lockdb_close(&db);
 		return -1;
 	}

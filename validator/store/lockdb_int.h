@@ -12,7 +12,6 @@ struct lmdb_txn;
 struct lockdb_txn;
 
 enum lockdb_table {
-	LOCKDB_META,     /* "boot": boot id */
 	LOCKDB_LOCKS,    /* lock_key(): lock_info */
 	LOCKDB_SESSIONS, /* id: lockdb_session */
 	LOCKDB_FILES,    /* id, kind, number: lockdb_file */
