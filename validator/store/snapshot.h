@@ -67,10 +67,10 @@ int snap_protected_set(struct store *s, const struct backup_ns *ns,
     const struct backup_snapshot *snap, bool on, struct err *e);
 
 /*
- * With the snapshot's exclusive lock: the manifest first, so that what is
- * left of it after a power cut is unfinished.  ERR_NOT_FOUND; ERR_BAD_STATE
- * "cannot remove protected snapshot".  Counted in the store, so that whoever
- * lists indexes can tell that none has gone meanwhile.
+ * With the snapshot's exclusive lock: whole and durably, or not at all; where
+ * files of it cannot be removed, only their space stays used.  ERR_NOT_FOUND;
+ * ERR_BAD_STATE "cannot remove protected snapshot".  Counted in the store, so
+ * that whoever lists indexes can tell that none has gone meanwhile.
  */
 int snap_dir_remove(struct store *s, const struct backup_ns *ns,
     const struct backup_snapshot *snap, struct err *e);
