@@ -152,8 +152,10 @@ store_create(const char *path, uid_t uid, gid_t gid,
 	    make_dir(root, STORE_CHUNKS_DIR, STORE_CHUNKS_MODE, uid, gid, e);
 	if (chunks == -1)
 		goto out;
+	/* Synced, since nobody ever makes a folder that is missing. */
 	if (make_prefixes(chunks, uid, gid, progress, ctx, e) == -1 ||
-	    make_lock(root, uid, gid, e) == -1) {
+	    make_lock(root, uid, gid, e) == -1 ||
+	    io_syncfs(root, path, e) == -1) {
 		path_remove_tree(root, STORE_CHUNKS_DIR, NULL);
 		unlinkat(root, ".lock", 0);
 		goto out;

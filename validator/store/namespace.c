@@ -54,6 +54,19 @@ ns_dir_check(struct store *s, const struct backup_ns *ns, struct err *e)
 	return 0;
 }
 
+/* The folder of the new one has its name in "ns", which has its own in fd. */
+static int
+sync_names(struct store *s, int fd, struct err *e)
+{
+	int ns_fd = path_open(fd, "ns", O_RDONLY | O_DIRECTORY, 0, e), rv;
+
+	if (ns_fd == -1)
+		return -1;
+	rv = store_fsync(s, ns_fd, "namespace folder", e);
+	io_close(&ns_fd);
+	return rv == 0 ? store_fsync(s, fd, "namespace folder", e) : -1;
+}
+
 int
 ns_dir_create(struct store *s, const struct backup_ns *ns, struct err *e)
 {
@@ -69,6 +82,8 @@ ns_dir_create(struct store *s, const struct backup_ns *ns, struct err *e)
 		return -1;
 	strncat(path, ns_leaf(ns), SAFE_ID_MAX);
 	rv = path_mkdirs(fd, path, STORE_BASE_MODE, e);
+	if (rv == 0)
+		rv = sync_names(s, fd, e);
 	io_close(&fd);
 	return rv;
 }
