@@ -14,6 +14,11 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/instance.py tests/process/interleave \
 	tests/process/nthfault.c \
 	tests/process/pbs.py \
+	tests/process/powercut/crash.py \
+	tests/process/powercut/expected.py \
+	tests/process/powercut/record.c \
+	tests/process/powercut/recording.py \
+	tests/process/powercut/workload.py \
 	tests/process/pytest.ini \
 	tests/process/pxar.py \
 	tests/process/replay.py \
@@ -47,6 +52,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_mounts.py \
 	tests/process/test_params.py \
 	tests/process/test_permissions.py \
+	tests/process/test_powercut.py \
 	tests/process/test_pve.py \
 	tests/process/test_quickstart.py \
 	tests/process/test_replay.py \

@@ -27,10 +27,10 @@ def make_validator(validator_options=None, store_options=None,
     return inst
 
 
-def make_small_validator(validator_options=None, digests=None):
-    """The same with a datastore that can hold only these chunks (None: those
-    of chunk(0) to chunk(999)): without the other folders a garbage collection
-    takes no time."""
+def prepare_small_validator(validator_options=None, digests=None):
+    """The same, not started, with a datastore that can hold only these chunks
+    (None: those of chunk(0) to chunk(999)): without the other folders a
+    garbage collection takes no time."""
     inst = TestInstance(make_folder())
     inst.prepare(('store',), {}, validator_options or {}, {})
     inst.write_confs()
@@ -45,6 +45,11 @@ def make_small_validator(validator_options=None, digests=None):
             shutil.chown(p, DAEMON_USERS[2], DAEMON_USERS[2])
     (inst.etc / 'datastores.d' / 'store.conf').write_text(
         f'datastore "store" {{\n\tpath = "{path}"\n}}\n')
+    return inst
+
+
+def make_small_validator(validator_options=None, digests=None):
+    inst = prepare_small_validator(validator_options, digests)
     inst.start_validator()
     return inst
 
