@@ -28,7 +28,7 @@
 #include "validator/task.h"
 #include "validator/validator.h"
 
-#define CHECK_HELD_US 50000
+#define CHECK_HELD_US 5000
 #define SUSPECT_TRIES 5 /* checkers that ended in a row: no verdict */
 
 /* Neither there nor missing: the index itself is damaged, or something that

@@ -33,6 +33,13 @@ TIMES = itertools.count(1700000000)
 GROUPS = itertools.count(1)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What a test has to say, beside that it passed; ./check shows it."""
+    for report in terminalreporter.getreports('passed'):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f'said: {name}: {value}')
+
+
 def make_folder():
     """A folder that the system users can reach, unlike pytest's own."""
     path = pathlib.Path(tempfile.mkdtemp(prefix='holdfast-test-'))

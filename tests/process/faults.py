@@ -11,7 +11,6 @@ import subprocess
 
 from instance import wait_for
 
-SOURCE = pathlib.Path(__file__).with_name('faults.c')
 WORDS = ('hold_check', 'check_held', 'check_errno', 'hold_sync', 'sync_held',
          'sync_errno', 'kill_at', 'published', 'looks', 'create_errno')
 COUNTS = ('check_held', 'sync_held', 'looks')
@@ -20,12 +19,23 @@ KILL_POINTS = ('before-sync', 'after-sync', 'before-publish', 'after-publish',
                'after-fsync')
 
 
-def build(folder):
-    library = folder / 'faults.so'
+def build(folder, name):
+    """A library of the source NAME.c here, for LD_PRELOAD."""
+    library = folder / f'{name}.so'
     compiler = shlex.split(os.environ.get('CC', 'cc'))
     subprocess.run([*compiler, '-O1', '-Wall', '-Wextra', '-Werror', '-shared',
-                    '-fPIC', '-o', library, SOURCE], check=True)
+                    '-fPIC', '-o', library,
+                    pathlib.Path(__file__).with_name(f'{name}.c')], check=True)
     return library
+
+
+def environment(library, **more):
+    """For a process that shall have it."""
+    return {'LD_PRELOAD': str(library),
+            # A sanitizer's library wants to be the first one.
+            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') +
+            ':verify_asan_link_order=0',
+            **{name: str(value) for name, value in more.items()}}
 
 
 class Faults:
@@ -34,11 +44,8 @@ class Faults:
     def __init__(self, folder):
         page = folder / 'faults.page'
         page.write_bytes(bytes(mmap.PAGESIZE))
-        self.environment = {
-            'LD_PRELOAD': str(build(folder)), 'HOLDFAST_FAULTS': str(page),
-            # A sanitizer's library wants to be the first one.
-            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') +
-            ':verify_asan_link_order=0'}
+        self.environment = environment(build(folder, 'faults'),
+                                       HOLDFAST_FAULTS=page)
         with open(page, 'r+b') as f:
             object.__setattr__(self, 'page', mmap.mmap(f.fileno(), 0))
 

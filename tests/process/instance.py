@@ -52,15 +52,18 @@ def find_build():
 
 
 def wait_for(what, seconds=START_SECONDS, step=0.05):
-    """Polls what() until it is true; returns its value, or None."""
+    """Polls what() until it is true, often at first, then at each step;
+    returns its value, or None."""
     end = time.monotonic() + seconds
+    pause = 0.001
     while True:
         value = what()
         if value:
             return value
         if time.monotonic() > end:
             return None
-        time.sleep(step)
+        time.sleep(min(pause, step))
+        pause *= 2
 
 
 def start_time(pid):

@@ -12,6 +12,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/faults.c tests/process/faults.py \
 	tests/process/fault_page.h \
 	tests/process/instance.py tests/process/interleave \
+	tests/process/mutations \
 	tests/process/nthfault.c \
 	tests/process/pbs.py \
 	tests/process/powercut/crash.py \
@@ -71,5 +72,6 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_validator_control.py \
 	tests/process/test_validator_restart.py \
 	tests/process/test_verify.py \
+	tests/process/turns.c tests/process/turns.py \
 	tests/process/vtools.py \
 	tests/process/vworker.py

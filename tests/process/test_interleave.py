@@ -10,12 +10,12 @@ import subprocess
 from instance import find_build
 
 SEEDS = int(os.environ.get('HOLDFAST_SEEDS', '1000'))
-MINUTES = float(os.environ.get('HOLDFAST_SEEDS_MINUTES', '3'))
+MINUTES = float(os.environ.get('HOLDFAST_SEEDS_MINUTES', '5'))
 PROCESSES = 2
 PROGRAM = pathlib.Path(__file__).with_name('interleave')
 
 
-def test_every_snapshot_stays_whole():
+def test_every_snapshot_stays_whole(record_property):
     share = SEEDS // PROCESSES
     running = [subprocess.Popen(
         ['/usr/bin/python3', PROGRAM, '--minutes', str(MINUTES),
@@ -29,4 +29,4 @@ def test_every_snapshot_stays_whole():
     passed = sum(int(re.search(r'(\d+) seeds passed', s).group(1))
                  for s in said)
     assert passed > 0
-    print(f'{passed} seeds passed')
+    record_property('interleavings', f'{passed} of {SEEDS} seeds')

@@ -7,21 +7,18 @@ With HOLDFAST_LONG=1 every n and every error, else some.
 import errno
 import mmap
 import os
-import pathlib
-import shlex
 import shutil
 import struct
-import subprocess
 
 import pytest
 
 import pbs
 from conftest import TestInstance, make_folder, show_logs
+from faults import build, environment
 from instance import wait_for
 from pbs import PbsError
 from test_fault_matrix import NAME, Backup, new_pieces, whole
 
-SOURCE = pathlib.Path(__file__).with_name('nthfault.c')
 LONG = bool(os.environ.get('HOLDFAST_LONG'))
 SHORT_WRITE = 0
 ERRORS = {'EIO': errno.EIO, 'ENOSPC': errno.ENOSPC, 'EROFS': errno.EROFS,
@@ -34,19 +31,13 @@ class Faulty(TestInstance):
     __test__ = False
 
     def arm(self, folder):
-        library, page = folder / 'nthfault.so', folder / 'nthfault.page'
-        subprocess.run(
-            [*shlex.split(os.environ.get('CC', 'cc')), '-O1', '-Wall',
-             '-Wextra', '-Werror', '-shared', '-fPIC', '-o', library, SOURCE],
-            check=True)
+        page = folder / 'nthfault.page'
         page.write_bytes(bytes(mmap.PAGESIZE))
         with open(page, 'r+b') as f:
             self.page = mmap.mmap(f.fileno(), 0)
-        self.environment = {
-            'LD_PRELOAD': str(library), 'NTHFAULT_PAGE': str(page),
-            'NTHFAULT_BELOW': str(self.stores),
-            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') +
-            ':verify_asan_link_order=0'}
+        self.environment = environment(
+            build(folder, 'nthfault'), NTHFAULT_PAGE=page,
+            NTHFAULT_BELOW=self.stores)
 
     def fail_call(self, n, error):
         struct.pack_into('=iii', self.page, 0, n, error, 0)

@@ -226,6 +226,7 @@ class Worker:
     def wait_aborted(self):
         while not any(isinstance(u, Failed) for u in self.unasked):
             name, msg, seq, fds = self.receive()
+            assert name != 'FINISHED', 'not aborted but finished'
             if name == 'ABORTED':
                 self.unasked.append(Failed(msg))
             elif name != 'FINISH_WAIT':
