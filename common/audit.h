@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 struct err;
+struct event_base;
 
 /*
  * The audit log of one process: a file "audit.log" with one JSON object a
@@ -18,25 +19,43 @@ struct err;
  * the last number and hash therefore go to the system log at each start and
  * every 1000 lines, and "holdfast-admin audit verify" prints them.
  *
- * A file of AUDIT_FILE_MAX bytes becomes audit.log.NUMBER, the number of its
- * last line; the next one goes on with the chain ("begin", "prev").
+ * A full file becomes audit.log.NUMBER, the number of its last line; the next
+ * one goes on with the chain ("begin", "prev").  The oldest are removed.
+ *
+ * Anybody can be refused as often as he likes.  So of the refusals of one
+ * kind of event only a number have lines of their own: AUDIT_REFUSED_BURST at
+ * once, then AUDIT_REFUSED_PER_S; the others are counted in a line
+ * ("left-out", "of", "count", "since") within AUDIT_LEFT_OUT_S.  What could
+ * not be written is counted in the same way, once that is possible again.
  */
 struct audit;
 
 #define AUDIT_FILE "audit.log"
-#define AUDIT_FILE_MAX (16 << 20)
+#define AUDIT_REFUSED_BURST 256
+#define AUDIT_REFUSED_PER_S 1
+#define AUDIT_LEFT_OUT_S 10
 #define AUDIT_HASH_LEN 32
 #define AUDIT_HASH_HEX_LEN 64
+
+struct audit_limits {
+	uint64_t file_size; /* a file is full at or above */
+	uint64_t files;     /* full ones that are kept */
+};
 
 /* Opens or makes the file in that folder and goes on with its chain; an
  * incomplete last line (a power cut) is cut off and told by an event.  The
  * folder is opened once: a sealed process only needs to write below it. */
-int audit_open(struct audit **out, const char *dir, struct err *e);
+int audit_open(struct audit **out, const char *dir,
+    const struct audit_limits *limits, struct err *e);
+/* From now on what was left out is told from the loop, else by audit_close();
+ * base must outlive a. */
+void audit_watch(struct audit *a, struct event_base *base);
 void audit_close(struct audit **a);
 /*
- * One line: event, then pairs of key and value (strings; a pair with the
- * value NULL is left out), then NULL.  What cannot be written is an error in
- * the system log.  a may be NULL: then nothing happens.
+ * One line: event (a literal), then pairs of key and value (strings; a pair
+ * with the value NULL is left out), then NULL.  "outcome", "refused" makes it
+ * a refusal.  What cannot be written is an error in the system log, and
+ * nothing else.  a may be NULL: then nothing happens.
  */
 void audit_add(struct audit *a, const char *event, ...)
     __attribute__((sentinel));

@@ -8,7 +8,7 @@ libcommon_a_SOURCES = \
 	common/fields.h common/ipc_fields.h common/ipc_msgs.def \
 	common/call_ops.def \
 	common/arena.c common/arena.h \
-	common/audit.c common/audit.h \
+	common/audit.c common/audit.h common/audit_check.c common/audit_int.h \
 	common/calendar.c common/calendar.h \
 	common/conf.c common/conf.h common/conf_doc.c \
 	common/roff.c common/roff.h \

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "common/audit.h"
 #include "common/conf.h"
 
 struct err;
@@ -29,6 +30,7 @@ struct server_conf {
 	uint64_t login_failures; /* per address */
 	uint64_t handshake_ms;
 	uint64_t drain_ms;
+	struct audit_limits audit;
 	int require_sandbox;
 };
 

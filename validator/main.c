@@ -14,6 +14,7 @@
 
 #include <event2/event.h>
 
+#include "common/audit.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -272,6 +273,7 @@ serve(struct validator *v, const int fds[2])
 		fatal_e("main", &e, "sockets");
 	if (proc_watchdog(v->base, &watchdog, &e) == -1)
 		fatal_e("main", &e, "cannot start");
+	audit_watch(v->audit, v->base);
 	log_info("main", "ready");
 	proc_notify("READY=1");
 	event_base_dispatch(v->base);

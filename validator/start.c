@@ -256,7 +256,7 @@ start_state(struct validator *v, struct err *e)
 	if (rv == 0)
 		rv = verified_open(&v->verified, verified, e);
 	if (rv == 0)
-		rv = audit_open(&v->audit, state, e);
+		rv = audit_open(&v->audit, state, &v->conf.audit, e);
 	free(state);
 	free(locks);
 	free(verified);

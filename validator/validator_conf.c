@@ -327,6 +327,22 @@ const struct conf_opt validator_conf_opts[] = {
 	.flags = CONF_F_RELOAD,
 	.doc = "What the uploads of one user and his API tokens may have in "
 	       "flight: the sum of arena-size over his backups."},
+    {.name = "audit-file-size",
+	.type = CONF_SIZE,
+	.offset = VAL(audit.file_size),
+	.def = "16M",
+	.min = 4096,
+	.max = 1 << 30,
+	.doc = "Size at which a file of the audit log is full and the next "
+	       "one begins."},
+    {.name = "audit-files",
+	.type = CONF_UINT,
+	.offset = VAL(audit.files),
+	.def = "64",
+	.min = 1,
+	.max = 100000,
+	.doc = "Full files of the audit log that are kept; the oldest are "
+	       "removed."},
     {.name = "require-sandbox",
 	.type = CONF_BOOL,
 	.offset = VAL(require_sandbox),

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/audit.h"
 #include "common/conf.h"
 #include "common/format/prune.h"
 
@@ -76,6 +77,7 @@ struct validator_conf {
 	uint64_t arena_size;   /* bytes of one upload session's arena */
 	uint64_t max_per_user; /* sessions */
 	uint64_t max_inflight; /* bytes of all arenas of a user */
+	struct audit_limits audit;
 	char *debug_kill_at;
 	char *debug_hold_check;
 	char *debug_hold_gc;

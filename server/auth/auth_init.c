@@ -227,7 +227,7 @@ auth_init_state(struct auth *a, struct err *e)
 	tzset();
 	if (secrets_load_ticket(a->secrets, dir, e) == 0 &&
 	    instance_id_load(dir, a->instance_id, e) == 0 &&
-	    audit_open(&a->audit, dir, e) == 0 &&
+	    audit_open(&a->audit, dir, &a->conf.audit, e) == 0 &&
 	    accounts_open(&a->accounts, db, e) == 0 &&
 	    (a->identity = identity_load(&a->conf, a, e)) != NULL) {
 		a->guesses =

@@ -13,6 +13,7 @@
 
 #include <event2/event.h>
 
+#include "common/audit.h"
 #include "common/err.h"
 #include "common/io.h"
 #include "common/ipc.h"
@@ -160,6 +161,7 @@ serve(struct auth *a, const int fds[2])
 	}
 	if (proc_watchdog(a->base, &events[5], &e) == -1)
 		fatal_e(SUB, &e, "cannot start");
+	audit_watch(a->audit, a->base);
 	log_fingerprint(a);
 	log_info(SUB, "ready");
 	proc_notify("READY=1");

@@ -90,7 +90,7 @@ tests_common_test_prompt_LDADD = $(COMMON_TEST_LIBS)
 
 check_PROGRAMS += tests/common/test_audit
 tests_common_test_audit_SOURCES = tests/common/test_audit.c
-tests_common_test_audit_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_audit_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
 tests_common_test_audit_LDADD = $(COMMON_TEST_LIBS)
 check_PROGRAMS += tests/common/test_sandbox
 tests_common_test_sandbox_SOURCES = tests/common/test_sandbox.c

@@ -28,6 +28,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct err e = {.code = ERR_OK};
+	static const struct audit_limits limits = {1 << 20, 4};
 	struct audit_report before, after;
 	struct audit *a;
 	int good;
@@ -38,7 +39,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	FUZZ_REQUIRE(good || e.msg[0] != '\0');
 	if (good)
 		fuzz_same(data, len, &before, sizeof(before));
-	if (audit_open(&a, fuzz_folder_path, &e) == 0) {
+	if (audit_open(&a, fuzz_folder_path, &limits, &e) == 0) {
 		audit_add(a, "fuzz", "key", "value", NULL);
 		audit_close(a == NULL ? NULL : &a);
 		if (good) {
