@@ -364,7 +364,12 @@
 
 /* ---- MW ---- */
 
-#define MSG_CONN(F) F(str, peer, IPC_PEER_MAX)
+/* certificate: the client must show one, where there are authorities for it.
+ * refusal: what every request is answered; "": they are served. */
+#define MSG_CONN(F)                \
+	F(str, peer, IPC_PEER_MAX) \
+	F(u8, certificate, 0)      \
+	F(str, refusal, 127)
 #define MSG_DRAIN(F)
 #define MSG_WRK_READY(F)
 /* state: enum worker_state. */

@@ -26,7 +26,8 @@ enum master_worker_state {
 	MASTER_WORKER_STARTING,
 	MASTER_WORKER_SPARE,
 	MASTER_WORKER_BUSY,
-	MASTER_WORKER_LEAVING, /* told to go, or broken */
+	MASTER_WORKER_REFUSING, /* has a connection beyond a limit */
+	MASTER_WORKER_LEAVING,  /* told to go, or broken */
 };
 
 struct master_worker {
@@ -51,17 +52,28 @@ struct master_pool {
 	struct event *fill;
 };
 
+/* A connection on its way to a worker. */
+struct master_conn {
+	int fd; /* -1: none */
+	struct address_key addr;
+	char peer[ADDRESS_TEXT_MAX];
+	int certificate;     /* the client must show one */
+	const char *refusal; /* NULL: is served, and addr is counted */
+};
+/* Beyond a limit so many at a time are told why, others just closed. */
+#define MASTER_REFUSING_MAX 16
+
 void pool_init(struct master *m);
 void pool_fini(struct master *m);
 /* Starts as many as are missing, now or after a delay. */
 void pool_fill(struct master *m);
-/* 1 if a spare worker took the connection, and fd is closed; else fd is still
- * the caller's. */
-int pool_assign(struct master *m, int fd, const struct address_key *addr,
-    const char *peer);
+/* 1 if a spare worker took the connection, and its fd is closed and -1; else
+ * it is still the caller's. */
+int pool_assign(struct master *m, struct master_conn *c);
 int pool_has_spare(const struct master *m);
-/* Connections that are served. */
+/* Connections that are served; those that are refused. */
 unsigned int pool_busy(const struct master *m);
+unsigned int pool_refusing(const struct master *m);
 /* Spare workers end; new ones read the new configuration. */
 void pool_renew(struct master *m);
 /* No new ones; all end as soon as they may. */
@@ -104,6 +116,8 @@ int auth_reap(struct master *m, pid_t pid, int wait_status);
 struct master_listener {
 	struct master *master;
 	int fd;
+	int certificate; /* clients must show one */
+	char name[ADDRESS_TEXT_MAX];
 	struct event *accept;
 };
 
@@ -111,12 +125,8 @@ struct master_listeners {
 	struct master_listener *v;
 	size_t n;
 	int wanted; /* accepting, if there are spare workers */
-	/* Accepted when all spare workers had just died; -1: none. */
-	struct {
-		int fd;
-		struct address_key addr;
-		char peer[ADDRESS_TEXT_MAX];
-	} waiting;
+	/* Accepted when all spare workers had just died. */
+	struct master_conn waiting;
 	struct event *retry;
 	struct token_bucket log_rate; /* a flood must not fill the log */
 };

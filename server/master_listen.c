@@ -19,6 +19,7 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/str.h"
 #include "server/master_int.h"
 
 #define LISTEN_BACKLOG 512
@@ -32,30 +33,39 @@ static void
 listen_complain(struct master *m, const char *peer, const char *why)
 {
 	if (token_bucket_take(&m->listeners.log_rate, 1, io_monotonic_ms()))
-		log_warn("master", "connection refused peer=%s: %s", peer, why);
+		log_warn("master", "connection refused: %s peer=%s", why, peer);
+}
+
+/* Counts the connection, or says why there may be no more. */
+static const char *
+listen_admit(struct master *m, const struct address_key *addr)
+{
+	if (pool_busy(m) >= m->conf.max_workers)
+		return "too many connections (max-workers)";
+	if (address_count_add(m->addresses, addr,
+		(unsigned int)m->conf.max_per_address) == 0)
+		return "too many connections of this address "
+		       "(max-connections-per-address)";
+	return NULL;
 }
 
 static void
-listen_take(struct master *m, int fd, const struct sockaddr *sa)
+listen_take(struct master_listener *l, int fd, const struct sockaddr *sa)
 {
-	char peer[ADDRESS_TEXT_MAX];
-	struct address_key key;
+	struct master *m = l->master;
+	struct master_conn c = {.fd = fd, .certificate = l->certificate};
 
-	address_text(peer, sa);
-	address_key_set(&key, sa);
-	if (pool_busy(m) >= m->conf.max_workers) {
-		listen_complain(m, peer, "too many connections (max-workers)");
-		close(fd);
-	} else if (address_count_add(m->addresses, &key,
-		       (unsigned int)m->conf.max_per_address) == 0) {
-		listen_complain(m, peer,
-		    "too many of this address (max-connections-per-address)");
-		close(fd);
-	} else if (!pool_assign(m, fd, &key, peer)) {
-		m->listeners.waiting.fd = fd;
-		m->listeners.waiting.addr = key;
-		memcpy(m->listeners.waiting.peer, peer, sizeof(peer));
+	address_text(c.peer, sa);
+	address_key_set(&c.addr, sa);
+	c.refusal = listen_admit(m, &c.addr);
+	if (c.refusal == NULL) {
+		if (!pool_assign(m, &c))
+			m->listeners.waiting = c;
+		return;
 	}
+	listen_complain(m, c.peer, c.refusal);
+	if (pool_refusing(m) >= MASTER_REFUSING_MAX || !pool_assign(m, &c))
+		io_close(&c.fd);
 }
 
 static int
@@ -70,9 +80,8 @@ listen_serve_waiting(struct master *m)
 {
 	struct master_listeners *l = &m->listeners;
 
-	if (l->waiting.fd != -1 && pool_has_spare(m) &&
-	    pool_assign(m, l->waiting.fd, &l->waiting.addr, l->waiting.peer))
-		l->waiting.fd = -1;
+	if (l->waiting.fd != -1 && pool_has_spare(m))
+		pool_assign(m, &l->waiting);
 }
 
 /* Accepting the rest would fail as well: wait until something was closed. */
@@ -102,7 +111,7 @@ listen_on_accept(evutil_socket_t lfd, short what, void *arg)
 		fd = accept4(lfd, (struct sockaddr *)&ss, &len,
 		    SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd != -1) {
-			listen_take(m, fd, (struct sockaddr *)&ss);
+			listen_take(l, fd, (struct sockaddr *)&ss);
 			continue;
 		}
 		if (errno == EAGAIN)
@@ -147,15 +156,15 @@ listen_on_retry(evutil_socket_t fd, short what, void *arg)
 /* --- opening ------------------------------------------------------------- */
 
 static void
-listen_add(struct master *m, int fd)
+listen_add(struct master *m, int fd, const struct sockaddr *sa)
 {
 	struct master_listeners *l = &m->listeners;
+	struct master_listener *one;
 
 	l->v = xreallocarray(l->v, l->n + 1, sizeof(*l->v));
-	l->v[l->n].master = m;
-	l->v[l->n].fd = fd;
-	l->v[l->n].accept = NULL;
-	l->n++;
+	one = &l->v[l->n++];
+	*one = (struct master_listener){.master = m, .fd = fd};
+	address_text(one->name, sa);
 }
 
 static int
@@ -185,38 +194,37 @@ listen_open(const struct sockaddr_storage *ss, struct err *e)
 
 /* Where the kernel has no IPv6, "[::]" is "0.0.0.0". */
 static int
-listen_any(const char *text, struct err *e)
+listen_any(const struct sockaddr_storage *ss, struct err *e)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage any = {.ss_family = AF_INET};
 	struct sockaddr_in6 in6;
-	struct sockaddr_in in = {.sin_family = AF_INET};
-	int fd;
+	int fd = listen_open(ss, e);
 
-	if (address_parse(&ss, text, e) == -1)
-		return -1;
-	fd = listen_open(&ss, e);
-	if (fd != -1 || ss.ss_family != AF_INET6 || e->sys != EAFNOSUPPORT)
+	if (fd != -1 || ss->ss_family != AF_INET6 || e->sys != EAFNOSUPPORT)
 		return fd;
-	memcpy(&in6, &ss, sizeof(in6));
+	memcpy(&in6, ss, sizeof(in6));
 	if (!IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr))
 		return -1;
-	in.sin_port = in6.sin6_port;
-	memset(&ss, 0, sizeof(ss));
-	memcpy(&ss, &in, sizeof(in));
-	return listen_open(&ss, e);
+	((struct sockaddr_in *)&any)->sin_port = in6.sin6_port;
+	return listen_open(&any, e);
 }
 
 /* systemd's sockets, which stay open over our restarts and upgrades. */
 static void
 listen_inherit(struct master *m)
 {
+	struct sockaddr_storage ss;
 	struct err e = {0};
+	socklen_t len;
 	int fd, i;
 
 	for (i = 0; (fd = proc_listen_fd(LISTEN_UNIT, i)) != -1; i++) {
+		len = sizeof(ss);
 		if (io_set_nonblock(fd, &e) == -1)
 			fatal_e("master", &e, "cannot use an inherited socket");
-		listen_add(m, fd);
+		if (getsockname(fd, (struct sockaddr *)&ss, &len) == -1)
+			fatal_sys("master", "cannot use an inherited socket");
+		listen_add(m, fd, (struct sockaddr *)&ss);
 	}
 	if (i > 0)
 		log_info("master", "using the sockets of " LISTEN_UNIT " n=%d",
@@ -226,17 +234,57 @@ listen_inherit(struct master *m)
 static void
 listen_configured(struct master *m)
 {
+	struct sockaddr_storage ss;
 	struct err e = {0};
 	size_t i;
 	int fd;
 
 	for (i = 0; i < m->conf.listen.n; i++) {
-		fd = listen_any(m->conf.listen.v[i], &e);
+		fd = -1;
+		if (address_parse(&ss, m->conf.listen.v[i], &e) == 0)
+			fd = listen_any(&ss, &e);
 		if (fd == -1)
 			fatal_e("master", &e, "cannot listen address=%s",
 			    m->conf.listen.v[i]);
 		log_info("master", "listening address=%s", m->conf.listen.v[i]);
-		listen_add(m, fd);
+		listen_add(m, fd, (struct sockaddr *)&ss);
+	}
+}
+
+static int
+listen_want_certificates(struct master_listeners *l, const char *text)
+{
+	struct sockaddr_storage ss;
+	char name[ADDRESS_TEXT_MAX];
+	size_t i;
+
+	if (address_parse(&ss, text, NULL) == -1)
+		return -1;
+	address_text(name, (struct sockaddr *)&ss);
+	for (i = 0; i < l->n; i++) {
+		if (strcmp(l->v[i].name, name) == 0) {
+			l->v[i].certificate = 1;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+/* A mistake here would leave a port open to everybody. */
+static void
+listen_certificates(struct master *m)
+{
+	const struct conf_list *list = &m->conf.client_ca_listen;
+	struct master_listeners *l = &m->listeners;
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		l->v[i].certificate = list->n == 0;
+	for (i = 0; i < list->n; i++) {
+		if (listen_want_certificates(l, list->v[i]) == -1)
+			fatal("master",
+			    "not listened on: client-ca-listen address=%s",
+			    STR_VIS(list->v[i]));
 	}
 }
 
@@ -251,6 +299,7 @@ listen_init(struct master *m)
 	listen_inherit(m);
 	if (l->n == 0)
 		listen_configured(m);
+	listen_certificates(m);
 	l->retry = evtimer_new(m->base, listen_on_retry, m);
 	for (i = 0; i < l->n; i++)
 		l->v[i].accept = event_new(m->base, l->v[i].fd,

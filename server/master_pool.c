@@ -20,6 +20,8 @@
 #include "common/str.h"
 #include "server/master_int.h"
 
+#define POOL_FILL_MS 50
+
 static void
 worker_set_state(struct master_worker *w, enum master_worker_state state)
 {
@@ -201,7 +203,6 @@ pool_delay(struct master *m)
 	evtimer_add(m->pool.fill, &tv);
 }
 
-/* One a turn, so that a burst of starts does not stop everything else. */
 static void
 pool_on_fill(evutil_socket_t fd, short what, void *arg)
 {
@@ -220,13 +221,23 @@ pool_on_fill(evutil_socket_t fd, short what, void *arg)
 		pool_delay(m);
 		return;
 	}
-	event_active(m->pool.fill, EV_TIMEOUT, 0);
+	pool_fill(m);
 }
 
+/* Starting a worker takes more of the processor than serving a handshake: as
+ * long as there are spare ones it waits until that is done. */
 void
 pool_fill(struct master *m)
 {
-	if (!evtimer_pending(m->pool.fill, NULL))
+	static const struct timeval later = {0, POOL_FILL_MS * 1000};
+
+	if (evtimer_pending(m->pool.fill, NULL) &&
+	    (pool_has_spare(m) || m->pool.backoff.faults > 0))
+		return;
+	evtimer_del(m->pool.fill);
+	if (pool_has_spare(m))
+		evtimer_add(m->pool.fill, &later);
+	else
 		event_active(m->pool.fill, EV_TIMEOUT, 0);
 }
 
@@ -256,19 +267,27 @@ pool_busy(const struct master *m)
 	return m->pool.count[MASTER_WORKER_BUSY];
 }
 
-static int
-worker_give(struct master_worker *w, int fd, const char *peer)
+unsigned int
+pool_refusing(const struct master *m)
 {
-	struct msg_CONN conn;
+	return m->pool.count[MASTER_WORKER_REFUSING];
+}
+
+static int
+worker_give(struct master_worker *w, const struct master_conn *c)
+{
+	struct msg_CONN conn = {.certificate = (uint8_t)c->certificate};
 	uint8_t buf[MSG_MAX_CONN];
 	struct wire_w out;
 	struct err e = {0};
 
-	snprintf(conn.peer, sizeof(conn.peer), "%s", peer);
+	snprintf(conn.peer, sizeof(conn.peer), "%s", c->peer);
+	snprintf(conn.refusal, sizeof(conn.refusal), "%s",
+	    c->refusal != NULL ? c->refusal : "");
 	wire_w_init(&out, buf, sizeof(buf));
 	if (msg_put_CONN(&out, &conn) == 0 &&
 	    ipc_send_fds(w->ipc, MSG_ID_CONN, 0, 0, buf,
-		(size_t)wire_w_len(&out), &fd, 1, &e) == 0)
+		(size_t)wire_w_len(&out), &c->fd, 1, &e) == 0)
 		return 0;
 	log_warn_e("master", &e, "worker took no connection pid=%d",
 	    (int)w->pid);
@@ -276,21 +295,21 @@ worker_give(struct master_worker *w, int fd, const char *peer)
 }
 
 int
-pool_assign(struct master *m, int fd, const struct address_key *addr,
-    const char *peer)
+pool_assign(struct master *m, struct master_conn *c)
 {
 	struct master_worker *w;
 
 	while ((w = pool_spare(m)) != NULL) {
-		if (worker_give(w, fd, peer) == -1) {
+		if (worker_give(w, c) == -1) {
 			worker_set_state(w, MASTER_WORKER_LEAVING);
 			continue;
 		}
-		worker_set_state(w, MASTER_WORKER_BUSY);
-		w->addr = *addr;
-		w->counted = 1;
-		snprintf(w->peer, sizeof(w->peer), "%s", peer);
-		close(fd);
+		w->counted = c->refusal == NULL;
+		worker_set_state(w,
+		    w->counted ? MASTER_WORKER_BUSY : MASTER_WORKER_REFUSING);
+		w->addr = c->addr;
+		snprintf(w->peer, sizeof(w->peer), "%s", c->peer);
+		io_close(&c->fd);
 		break;
 	}
 	pool_fill(m);

@@ -47,6 +47,8 @@ const struct conf_opt server_conf_opts[] = {
 	"Private key (PEM) of that certificate: RSA, EC or Ed25519."),
     OPT("client-ca", CONF_STR, client_ca, NULL, CONF_F_RELOAD,
 	"Authorities (PEM) of client certificates. If given, a client without such a certificate cannot connect."),
+    OPT("client-ca-listen", CONF_LIST, client_ca_listen, NULL, 0,
+	"Addresses, as in listen, where that is so; others need no certificate. Empty: all."),
     NUM("spare-workers", CONF_UINT, spare_workers, "4", 1, 1024,
 	"Workers that wait for a connection."),
     NUM("max-workers", CONF_UINT, max_workers, "1024", 1, 65536,
@@ -74,7 +76,13 @@ const struct conf_opt server_conf_opts[] = {
 int
 server_conf_load(struct server_conf *c, const char *path, struct err *e)
 {
-	return conf_load(path, server_conf_opts, c, sizeof(*c), e);
+	if (conf_load(path, server_conf_opts, c, sizeof(*c), e) == -1)
+		return -1;
+	if (c->client_ca_listen.n == 0 || c->client_ca[0] != '\0')
+		return 0;
+	server_conf_free(c);
+	return err_set(e, ERR_INVALID, "%s: client-ca-listen without client-ca",
+	    path);
 }
 
 void

@@ -23,6 +23,8 @@ struct server_conf {
 	char *tls_certificate; /* PEM, the leaf first; "": our own */
 	char *tls_key;         /* PEM; "": our own */
 	char *client_ca;       /* PEM; "": clients need no certificate */
+	/* Those of listen where they need one; none: all of them. */
+	struct conf_list client_ca_listen;
 	uint64_t spare_workers;
 	uint64_t max_workers;
 	uint64_t max_per_address;

@@ -26,6 +26,8 @@ struct tls_ctx;
 struct tls_ctx *tls_ctx_new(const char *chain_pem, size_t chain_len,
     const char *client_ca_pem, size_t client_ca_len, struct signer *signer,
     struct err *e);
+/* For the connections to come: clients need no certificate after all. */
+void tls_ctx_waive_certificates(struct tls_ctx *ctx);
 void tls_ctx_free(struct tls_ctx *ctx);
 /* A whole handshake with ourselves in memory, so that everything which
  * OpenSSL loads late is there before the sandbox closes. */

@@ -28,6 +28,7 @@
 #include "server/aclient.h"
 #include "server/api.h"
 #include "server/http1.h"
+#include "server/request.h"
 #include "server/session.h"
 #include "server/session_http.h"
 #include "server/signer.h"
@@ -36,6 +37,7 @@
 
 /* In the folder where the worker settles. */
 #define VALIDATOR_SOCKET "validator.sock"
+#define REFUSE_MS 10000 /* for a client that is only told why */
 
 struct worker {
 	const struct server_conf *conf;
@@ -48,6 +50,7 @@ struct worker {
 	struct api api;
 
 	char peer[IPC_PEER_MAX + 1];
+	char refusal[128]; /* what requests are answered; "": they are served */
 	char auth_id[IPC_AUTHID_MAX + 1];
 	enum worker_state state; /* 0: spare */
 	/* The connection belongs to one of these at a time. */
@@ -133,15 +136,35 @@ worker_on_identified(struct api *api, const char *auth_id)
 	worker_tell(w);
 }
 
+/* Beyond a limit: the first request is told so, and that is all. */
+static void
+worker_refuse(struct request *req)
+{
+	const struct api *api = req->app;
+	struct worker *w = api->arg;
+	struct err e;
+
+	http1_drain(w->http);
+	err_set(&e, ERR_UNAVAILABLE, "%s", w->refusal);
+	request_reply_err(req, &e);
+}
+
 static void
 worker_on_ready(void *arg)
 {
+	static const struct http1_limits brief = {
+	    .head_ms = REFUSE_MS,
+	    .body_ms = REFUSE_MS,
+	    .idle_ms = REFUSE_MS,
+	    .send_ms = REFUSE_MS,
+	};
 	struct worker *w = arg;
+	int refuse = w->refusal[0] != '\0';
 	const struct http1_cfg cfg = {
 	    .base = w->base,
-	    .limits = &http1_limits_default,
+	    .limits = refuse ? &brief : &http1_limits_default,
 	    .app = &w->api,
-	    .dispatch = api_dispatch,
+	    .dispatch = refuse ? worker_refuse : api_dispatch,
 	    .closed = worker_on_closed,
 	    .arg = w,
 	};
@@ -171,6 +194,9 @@ wrk_on_conn(void *ctx, struct ipc_msg *m)
 		return err_set(&m->err, ERR_PROTO, "unexpected connection");
 	m->fds[0] = -1;
 	memcpy(w->peer, conn.peer, sizeof(w->peer));
+	memcpy(w->refusal, conn.refusal, sizeof(w->refusal));
+	if (!conn.certificate)
+		tls_ctx_waive_certificates(w->tls_ctx);
 	log_set_prefix("%s", w->peer);
 	log_set_field("HOLDFAST_PEER", w->peer);
 	w->conn = tls_conn_new(w->base, w->tls_ctx, fd,

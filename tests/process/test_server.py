@@ -14,9 +14,11 @@ import pytest
 import pbs
 from conftest import TestInstance
 from instance import wait_for
+from pbs import PbsError
 
 TIMEOUT = 60
 SPARES = 4  # spare-workers by default
+REFUSING_MAX = 16  # MASTER_REFUSING_MAX
 
 
 def children(pid, program):
@@ -50,13 +52,16 @@ def ping(inst):
         conn.close()
 
 
-def refused(inst):
-    """Whether the server closes a new connection before the handshake."""
+def refusal(inst):
+    """Why the server serves no new connection; None: it does."""
     try:
-        inst.connect().close()
-        return False
+        ping(inst)
+        return None
+    except PbsError as error:
+        assert error.status == 503
+        return error.text
     except (ssl.SSLError, OSError):
-        return True
+        return 'not even told why'
 
 
 def lost(conn):
@@ -213,19 +218,34 @@ def test_limit_of_an_address(fresh_instance):
     inst = fresh_instance(
         server_options={'max-connections-per-address': 3})
     conns = [inst.connect() for _ in range(3)]
-    assert refused(inst)
+    assert 'max-connections-per-address' in refusal(inst)
     assert conns[0].get('ping') == {'pong': True}
     conns[0].close()
-    assert wait_for(lambda: not refused(inst), TIMEOUT)
+    assert wait_for(lambda: not refusal(inst), TIMEOUT)
 
 
-def test_limit_of_all(fresh_instance):
+def test_limit_of_all(fresh_instance, snapshot, image):
+    """Who comes beyond it is told why; sessions do not notice."""
     inst = fresh_instance(server_options={'max-workers': 2})
-    conns = [inst.connect() for _ in range(2)]
-    assert refused(inst)
+    session = inst.backup(snapshot())
+    conn = inst.connect()
+    late = inst.connect()
+    with pytest.raises(PbsError, match=r'too many connections') as info:
+        late.get('ping')
+    assert info.value.status == 503
+    assert lost(late), 'one answer is all'
     assert logged(inst, 'max-workers')
-    conns[1].close()
-    assert wait_for(lambda: not refused(inst), TIMEOUT)
+    # A crowd of them is not told so; then there is room for that again.
+    crowd = [socket.create_connection(('127.0.0.1', inst.port), TIMEOUT)
+             for _ in range(REFUSING_MAX + 4)]
+    assert crowd[-1].recv(1) == b''
+    session.backup_images({'a.img.fidx': image(2)})
+    for s in crowd:
+        s.close()
+    assert wait_for(lambda: 'max-workers' in (refusal(inst) or ''), TIMEOUT)
+    conn.close()
+    assert wait_for(lambda: not refusal(inst), TIMEOUT)
+    session.close()
 
 
 def test_silent_clients_are_cut_off(fresh_instance):
@@ -269,8 +289,10 @@ def test_validator_away_is_503_and_nothing_else(fresh_instance):
 def connected(inst):
     """A connection, or None if it is refused."""
     try:
-        return inst.connect()
-    except OSError:
+        conn = inst.connect()
+        conn.get('ping')
+        return conn
+    except (OSError, PbsError):
         return None
 
 
@@ -289,7 +311,7 @@ def test_reload(fresh_instance):
     # The ping's connection counts until its worker has ended.
     more = wait_for(lambda: connected(inst), TIMEOUT)
     assert more
-    assert refused(inst)
+    assert refusal(inst)
     more.close()
 
 
@@ -390,7 +412,7 @@ def test_sessions_go_on_while_the_server_drains(fresh_instance, snapshot,
     inst.kill('server', signal.SIGTERM)
     assert logged(inst, 'stopping when sessions have ended')
     assert wait_for(lambda: lost(idle), TIMEOUT)
-    assert wait_for(lambda: refused(inst), TIMEOUT)
+    assert wait_for(lambda: refusal(inst), TIMEOUT)
     session.backup_images({'a.img.fidx': image(3)})
     assert inst.is_running('server')
     session.close()

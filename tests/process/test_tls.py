@@ -1,5 +1,6 @@
 """TLS as clients see it: what is offered, and client certificates."""
 
+import signal
 import socket
 import ssl
 import subprocess
@@ -25,9 +26,10 @@ def context(ciphers=None):
     return c
 
 
-def answers(inst, c):
+def answers(inst, c, port=None):
     """The answer to a request, or None if the server did not want us."""
-    with socket.create_connection(('127.0.0.1', inst.port), TIMEOUT) as raw:
+    with socket.create_connection(('127.0.0.1', port or inst.port),
+                                  TIMEOUT) as raw:
         try:
             with c.wrap_socket(raw) as s:
                 s.sendall(PING)
@@ -76,17 +78,22 @@ def client_of(folder, ca):
     return c
 
 
+def restart(inst, options):
+    """The server with these options; whether it serves is not known yet."""
+    inst.state['server_options'] |= options
+    inst.write_confs()
+    inst.end('server')
+    inst.launch('server', lambda: inst.answers(
+        inst.run_dir / 'admin' / 'auth.sock'))
+
+
 def test_client_certificates(fresh_instance, folder):
     make_ca(folder, 'ours')
     make_ca(folder, 'foreign')
     (folder / 'ours.pem').chmod(0o644)
     inst = fresh_instance()
     assert answers(inst, context())
-    inst.state['server_options']['client-ca'] = f'"{folder}/ours.pem"'
-    inst.write_confs()
-    inst.end('server')
-    inst.launch('server', lambda: inst.answers(
-        inst.run_dir / 'admin' / 'auth.sock'))
+    restart(inst, {'client-ca': f'"{folder}/ours.pem"'})
     good = client_of(folder, 'ours')
     answer = wait_for(lambda: answers(inst, good), TIMEOUT)
     assert answer and answer.startswith(b'HTTP/1.1 200 ')
@@ -97,6 +104,56 @@ def test_client_certificates(fresh_instance, folder):
             good.wrap_socket(raw) as s:
         s.sendall(PING.replace(b'ping', b'admin/datastore'))
         assert s.recv(1000).startswith(b'HTTP/1.1 401 ')
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def listen(ports, **options):
+    names = ', '.join(f'"127.0.0.1:{port}"' for port in ports)
+    return {'listen': f'{{ {names} }}', **options}
+
+
+def test_client_certificates_of_one_listener(fresh_instance, folder):
+    make_ca(folder, 'ours')
+    (folder / 'ours.pem').chmod(0o644)
+    inst = fresh_instance()
+    good = client_of(folder, 'ours')
+    ca = f'"{folder}/ours.pem"'
+    for _ in range(5):  # somebody else may take the port before we do
+        inner, outer = inst.port, free_port()
+        try:
+            restart(inst, listen((inner, outer), **{
+                'client-ca': ca,
+                'client-ca-listen': f'{{ "127.0.0.1:{outer}" }}'}))
+            break
+        except InstanceError:
+            inst.end('server')
+    assert wait_for(lambda: answers(inst, context()), TIMEOUT)
+    assert answers(inst, good)
+    assert answers(inst, context(), outer) is None
+    assert answers(inst, good, outer).startswith(b'HTTP/1.1 200 ')
+    # And so after a reload.
+    inst.kill('server', signal.SIGHUP)
+    log = inst.log / 'server.log'
+    assert wait_for(lambda: 'configuration read again' in log.read_text())
+    assert wait_for(lambda: answers(inst, good, outer), TIMEOUT)
+    assert answers(inst, context(), outer) is None
+    assert answers(inst, context())
+
+
+@pytest.mark.parametrize('options, text', [
+    ({'client-ca-listen': '{ "127.0.0.1:1" }'},
+     'client-ca-listen without client-ca'),
+    ({'client-ca': '"/dev/null"', 'client-ca-listen': '{ "127.0.0.1:1" }'},
+     'not listened on: client-ca-listen address=127.0.0.1:1')])
+def test_client_certificates_of_no_listener(fresh_instance, options, text):
+    inst = fresh_instance()
+    with pytest.raises(InstanceError, match=text):
+        restart(inst, options)
 
 
 def test_client_authorities_that_are_not_there(fresh_instance):
