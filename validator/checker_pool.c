@@ -22,6 +22,7 @@
 #include "common/msg.h"
 
 #define END_POLL_MS 2
+#define REFILL_MS 100 /* after the one who took a spare is served */
 
 void
 checker_kill(struct checker *c)
@@ -423,7 +424,7 @@ pool_take(struct checker_pool *p, const struct arena *in, struct err *e)
 {
 	struct checker *c = pool_pop(p, e);
 
-	pool_refill_later(p, 0);
+	pool_refill_later(p, p->nspare > 0 ? REFILL_MS : 0);
 	if (c == NULL) {
 		err_wrap(e, "cannot start a checker");
 		return NULL;

@@ -52,7 +52,7 @@ libvalidator_a_SOURCES = \
 	validator/control_verify.c \
 	validator/deposit.c \
 	validator/finish.c validator/finish.h \
-	validator/jobs/gc_serve.c \
+	validator/jobs/gc_serve.c validator/jobs/job_step.c \
 	validator/jobs/jobs.c validator/jobs/jobs.h validator/jobs/jobs_int.h \
 	validator/jobs/verify.h validator/jobs/verify_int.h \
 	validator/jobs/verify_new.c \

@@ -357,12 +357,12 @@ const struct conf_opt validator_conf_opts[] = {
 	.offset = VAL(debug_hold_check),
 	.doc = "For tests: reused chunks are not checked as long as this file "
 	       "exists."},
-    {.name = "debug-hold-gc",
+    {.name = "debug-hold-job",
 	.type = CONF_STR,
-	.offset = VAL(debug_hold_gc),
+	.offset = VAL(debug_hold_job),
 	.flags = CONF_F_RELOAD,
-	.doc = "For tests: garbage collection waits at the step STEP as long "
-	       "as the file of this name and \".STEP\" exists."},
+	.doc = "For tests: a job waits at its step STEP as long as the file of "
+	       "this name and \".STEP\" exists."},
     DATASTORE_OPT(VAL(datastores)),
     {.name = NULL},
 };

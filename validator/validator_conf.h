@@ -80,7 +80,7 @@ struct validator_conf {
 	struct audit_limits audit;
 	char *debug_kill_at;
 	char *debug_hold_check;
-	char *debug_hold_gc;
+	char *debug_hold_job;
 	struct conf_sections datastores; /* of validator.conf itself */
 
 	/* All datastores, in the order of their names; lent by the files

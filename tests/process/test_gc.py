@@ -24,7 +24,7 @@ LONG_AGO = 1_000_000_000
 def shared(request):
     inst = make_small_validator()
     inst.hold = inst.dir / 'hold'
-    inst.change_options({'debug-hold-gc': f'"{inst.hold}"'}, {})
+    inst.change_options({'debug-hold-job': f'"{inst.hold}"'}, {})
     inst.restart_validator()
     with lent(inst, request):
         yield inst

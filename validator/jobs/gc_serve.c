@@ -11,9 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/stat.h>
-
-#include <event2/event.h>
 
 #include "common/io.h"
 #include "common/json.h"
@@ -31,7 +28,6 @@
 #define REMOVE_THREADS 2 /* of the store's, so that backups go on */
 #define REMOVE_REQUESTS_MAX 16
 #define CUTOFF_SLACK_S 2 /* both clocks are read in whole seconds */
-#define HOLD_MS 20
 
 struct gc {
 	struct validator *v;
@@ -41,11 +37,8 @@ struct gc {
 	int64_t clock_start; /* how far the wall clock is before boot time */
 	bool dry_run;
 	struct store_flow flow;
-	struct event *hold_timer; /* a step that is held back for a test */
-	struct running_job *held;
-	uint64_t held_seq;
-	enum gc_step held_step;
-	bool was_held;
+	struct running_job *waiting; /* for the answer to a step */
+	uint64_t waiting_seq;
 };
 
 static const char *const step_names[GC_STEP_COUNT] = {
@@ -62,16 +55,6 @@ clock_offset(void)
 	return io_realtime_s() - (int64_t)(io_boottime_ms() / 1000);
 }
 
-static void
-gc_free(void *state)
-{
-	struct gc *g = state;
-
-	if (g->hold_timer != NULL)
-		event_free(g->hold_timer);
-	free(g);
-}
-
 /* --- steps --- */
 
 static void
@@ -86,44 +69,14 @@ step_reply(struct running_job *r, uint64_t seq)
 	running_job_reply(r, seq, &m);
 }
 
-static bool
-step_is_held(const struct gc *g, enum gc_step step)
-{
-	struct stat st;
-	char *path;
-	int rv;
-
-	if (g->v->conf.debug_hold_gc[0] == '\0')
-		return false;
-	path = xasprintf("%s.%s", g->v->conf.debug_hold_gc, step_names[step]);
-	rv = stat(path, &st);
-	free(path);
-	return rv == 0;
-}
-
 static void
-step_go_on(struct gc *g)
+step_go_on(void *arg)
 {
-	const struct timeval tv = {0, HOLD_MS * 1000};
-	struct running_job *r = g->held;
+	struct gc *g = arg;
+	struct running_job *r = g->waiting;
 
-	if (running_job_is_open(r) && step_is_held(g, g->held_step)) {
-		event_add(g->hold_timer, &tv);
-		return;
-	}
-	if (g->was_held)
-		log_info("gc", "goes on step=%s", step_names[g->held_step]);
-	g->held = NULL;
-	step_reply(r, g->held_seq);
-	running_job_unhold(r);
-}
-
-static void
-step_timer(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	step_go_on(arg);
+	g->waiting = NULL;
+	step_reply(r, g->waiting_seq);
 }
 
 JOB_HANDLER(gc_step)
@@ -135,16 +88,11 @@ JOB_HANDLER(gc_step)
 	if (g == NULL)
 		return -1;
 	if (msg_get_JOB_GC_STEP(&m->body, &msg) == -1 || msg.step == 0 ||
-	    msg.step >= GC_STEP_COUNT || g->held != NULL)
+	    msg.step >= GC_STEP_COUNT || g->waiting != NULL)
 		return err_set(&m->err, ERR_PROTO, "malformed JOB_GC_STEP");
-	g->was_held = step_is_held(g, (enum gc_step)msg.step);
-	if (g->was_held)
-		log_info("gc", "held step=%s", step_names[msg.step]);
-	g->held = r;
-	g->held_seq = m->seq;
-	g->held_step = (enum gc_step)msg.step;
-	running_job_hold(r);
-	step_go_on(g);
+	g->waiting = r;
+	g->waiting_seq = m->seq;
+	running_job_step(r, step_names[msg.step], step_go_on, g);
 	return 0;
 }
 
@@ -211,6 +159,7 @@ removal_done(struct store_job *job)
 	struct removal *d = (struct removal *)job;
 	struct running_job *r = d->r;
 
+	validator_kill_point(running_job_validator(r), "gc-removed");
 	if (d->rv == 0)
 		running_job_reply(r, d->seq, &d->sum);
 	else
@@ -397,7 +346,7 @@ gc_start(struct validator *v, struct vstore *vs, const char *auth_id,
 	    .worker_id = vs->conf->title,
 	    .auth_id = auth_id,
 	    .state = g,
-	    .state_free = gc_free,
+	    .state_free = free,
 	};
 	struct sbuf args;
 	int rv;
@@ -405,9 +354,6 @@ gc_start(struct validator *v, struct vstore *vs, const char *auth_id,
 	g->v = v;
 	g->vs = vs;
 	g->dry_run = dry_run;
-	g->hold_timer = evtimer_new(v->base, step_timer, g);
-	if (g->hold_timer == NULL)
-		fatal("gc", "no event");
 	store_flow_init(&g->flow, vs->pool, STORE_CLASS_IO, REMOVE_THREADS);
 	sbuf_init(&args, 4096);
 	gc_fix_cutoff(g, &args);

@@ -55,6 +55,7 @@ struct running_job {
 	struct ipc *ipc; /* NULL once all of it was read */
 	struct event *kill_timer;
 	unsigned int holds;
+	struct job_step step;
 	bool stopping;
 	bool has_result; /* why it ended: what it said, or what it broke */
 	struct err result;
@@ -101,6 +102,7 @@ job_free(struct running_job *r)
 	ipc_free(&r->ipc);
 	if (r->kill_timer != NULL)
 		event_free(r->kill_timer);
+	job_step_fini(&r->step);
 	if (r->state_free != NULL)
 		r->state_free(r->state);
 	vstore_unhold(r->vs);
@@ -335,6 +337,12 @@ running_job_state(struct running_job *r, enum job_kind_id kind,
 		return r->state;
 	err_set(&m->err, ERR_PROTO, "not for a job of kind %s", r->row->name);
 	return NULL;
+}
+
+struct job_step *
+running_job_step_of(struct running_job *r)
+{
+	return &r->step;
 }
 
 void

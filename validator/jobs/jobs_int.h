@@ -8,6 +8,7 @@
 #include "common/msg.h"
 #include "validator/jobs/jobs.h"
 
+struct event;
 struct task;
 
 struct validator *running_job_validator(const struct running_job *r);
@@ -29,6 +30,23 @@ bool running_job_is_open(const struct running_job *r);
 void running_job_hold(struct running_job *r);
 void running_job_unhold(struct running_job *r);
 
+/*
+ * A step of the job's work, by its name.  Calls go_on(arg): now, or when a
+ * test lets the job go on (job_step.c).  One at a time, which is for the
+ * caller to see to.
+ */
+struct job_step {
+	struct running_job *job;
+	const char *name;
+	void (*go_on)(void *arg);
+	void *arg;
+	struct event *timer; /* NULL: not held */
+};
+void running_job_step(struct running_job *r, const char *name,
+    void (*go_on)(void *arg), void *arg);
+struct job_step *running_job_step_of(struct running_job *r);
+void job_step_fini(struct job_step *s);
+
 /* The answer to its request seq; lost if it has ended. */
 void running_job_reply(struct running_job *r, uint64_t seq,
     const struct msg_JOB_REPLY *m);
@@ -38,9 +56,10 @@ void running_job_send(struct running_job *r, uint16_t type, uint64_t seq,
     const void *body, ssize_t len, const int *fds, int nfds);
 
 #define JOB_HANDLER(name) int job_on_##name(void *ctx, struct ipc_msg *m)
-JOB_HANDLER(log);       /* jobs.c */
-JOB_HANDLER(progress);  /* jobs.c */
-JOB_HANDLER(end);       /* jobs.c */
+JOB_HANDLER(log);      /* jobs.c */
+JOB_HANDLER(progress); /* jobs.c */
+JOB_HANDLER(end);      /* jobs.c */
+
 JOB_HANDLER(gc_step);   /* gc_serve.c */
 JOB_HANDLER(gc_remove); /* gc_serve.c */
 JOB_HANDLER(gc_result); /* gc_serve.c */

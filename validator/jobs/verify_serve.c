@@ -202,12 +202,28 @@ snap_unlock(struct verify_job *k, const struct running_job *r)
 	log_err_e("verify", &e, "cannot free a lock");
 }
 
+static void
+lock_go_on(void *arg)
+{
+	struct verify_job *k = arg;
+	struct msg_JOB_REPLY reply = {.code = ERR_OK};
+	struct err e;
+
+	if (!is_allowed(k)) {
+		err_set(&e, ERR_PERM, "not allowed");
+		request_fail(k, &e);
+	} else if (snap_lock(k, k->r, &e) == -1) {
+		request_fail(k, &e);
+	} else {
+		k->locked = true;
+		request_end(k, &reply);
+	}
+}
+
 JOB_HANDLER(snap_lock)
 {
 	struct verify_job *k = verify_job_of(ctx, m);
 	struct msg_JOB_SNAP_LOCK msg;
-	struct msg_JOB_REPLY reply = {.code = ERR_OK};
-	struct err e;
 
 	if (k == NULL)
 		return -1;
@@ -217,15 +233,9 @@ JOB_HANDLER(snap_lock)
 	    snapshot_set(&k->snap, backup_type_str((enum backup_type)msg.type),
 		msg.id, msg.time, NULL) == -1)
 		return err_set(&m->err, ERR_PROTO, "malformed JOB_SNAP_LOCK");
-	if (!is_allowed(k)) {
-		err_set(&e, ERR_PERM, "not allowed");
-		running_job_reply_err(ctx, m->seq, &e);
-	} else if (snap_lock(k, ctx, &e) == -1) {
-		running_job_reply_err(ctx, m->seq, &e);
-	} else {
-		k->locked = true;
-		running_job_reply(ctx, m->seq, &reply);
-	}
+	if (request_begin(k, ctx, m) == -1)
+		return -1;
+	running_job_step(ctx, "lock", lock_go_on, k);
 	return 0;
 }
 
@@ -265,6 +275,7 @@ snap_marked(void *arg, const struct err *why, bool no_manifest)
 	struct verify_job *k = arg;
 
 	(void)no_manifest;
+	validator_kill_point(k->v, "verify-marked");
 	if (why != NULL) {
 		snap_unlock(k, k->r);
 		request_fail(k, why);
@@ -273,12 +284,25 @@ snap_marked(void *arg, const struct err *why, bool no_manifest)
 	request_submit(k, &k->v->verified_flow, record_run, record_done);
 }
 
+static void
+done_go_on(void *arg)
+{
+	struct verify_job *k = arg;
+	struct checker_op op = {
+	    .op = MANIFEST_OP_VERIFY,
+	    .state = k->state,
+	    .text = running_job_upid(k->r),
+	};
+
+	manifest_edit_start(k->v->edits, k->vs, &k->ns, &k->snap, &op,
+	    snap_marked, k);
+}
+
 JOB_HANDLER(snap_done)
 {
 	struct verify_job *k = verify_job_of(ctx, m);
 	struct msg_JOB_SNAP_DONE msg;
 	struct msg_JOB_REPLY reply = {.code = ERR_OK};
-	struct checker_op op = {.op = MANIFEST_OP_VERIFY};
 
 	if (k == NULL)
 		return -1;
@@ -293,10 +317,7 @@ JOB_HANDLER(snap_done)
 	if (request_begin(k, ctx, m) == -1)
 		return -1;
 	k->state = (enum verify_state)msg.state;
-	op.state = k->state;
-	op.text = running_job_upid(ctx);
-	manifest_edit_start(k->v->edits, k->vs, &k->ns, &k->snap, &op,
-	    snap_marked, k);
+	running_job_step(ctx, "done", done_go_on, k);
 	return 0;
 }
 
@@ -335,6 +356,7 @@ bad_done(struct store_job *job)
 	struct verify_job *k = (struct verify_job *)job;
 	char hex[DIGEST_HEX_LEN + 1];
 
+	validator_kill_point(k->v, "verify-renamed");
 	digest_to_hex(&k->digest, hex);
 	if (k->rv == -1) {
 		doubt_answer(k, JOB_CHUNK_UNKNOWN, 0, 0, k->err.msg);
@@ -416,6 +438,14 @@ doubt_opened(struct store_job *job)
 		doubt_answer(k, JOB_CHUNK_UNKNOWN, 0, 0, e.msg);
 }
 
+static void
+doubt_go_on(void *arg)
+{
+	struct verify_job *k = arg;
+
+	request_submit(k, &k->io, doubt_run, doubt_opened);
+}
+
 JOB_HANDLER(chunk_doubt)
 {
 	struct verify_job *k = verify_job_of(ctx, m);
@@ -428,6 +458,6 @@ JOB_HANDLER(chunk_doubt)
 	if (request_begin(k, ctx, m) == -1)
 		return -1;
 	memcpy(k->digest.b, msg.digest, DIGEST_LEN);
-	request_submit(k, &k->io, doubt_run, doubt_opened);
+	running_job_step(ctx, "doubt", doubt_go_on, k);
 	return 0;
 }
