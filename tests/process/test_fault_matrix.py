@@ -8,23 +8,19 @@ and stands still for 30 s instead of a moment.
 
 import contextlib
 import itertools
-import os
-import signal
-import threading
-import time
 
 import pytest
 
 import pbs
+from deaths import (LONG, kill_auth, kill_checkers, kill_master,
+                    kill_validator, pause_auth, pause_checkers, pause_master,
+                    pause_validator, pause_workers)
 from instance import wait_for
 from pbs import PbsError
 from test_resume import kill_worker
-from test_server import auth, children, workers
 
 NAME = 'root.pxar.didx'
 SEEDS = itertools.count(1)
-LONG = bool(os.environ.get('HOLDFAST_LONG'))
-PAUSE = 30 if LONG else 0.3
 # A killed spare worker is not replaced at once: few of them.
 INSTANCE = {'server_options': {'spare-workers': 2}}
 
@@ -127,70 +123,6 @@ def next_backup_works(inst, group):
 
 # ---- deaths that a session does not notice
 
-def kill_validator(inst):
-    inst.kill_validator()
-    inst.start_validator()
-
-
-def kill_auth(inst):
-    old = auth(inst)
-    for pid in old:
-        os.kill(pid, signal.SIGKILL)
-    assert wait_for(lambda: auth(inst) and set(auth(inst)).isdisjoint(old))
-    assert wait_for(lambda: inst.answers(inst.run_dir / 'admin/auth.sock'))
-
-
-def checkers(inst):
-    return children(inst.pid('validator'), 'holdfast-checker')
-
-
-def kill_checkers(inst):
-    """Between two requests: during one, that one fails (test_resume.py)."""
-    old = checkers(inst)
-    for pid in old:
-        with contextlib.suppress(ProcessLookupError):  # ended by itself
-            os.kill(pid, signal.SIGKILL)
-    assert wait_for(lambda: set(checkers(inst)).isdisjoint(old))
-
-
-def kill_master(inst):
-    inst.kill('server', signal.SIGKILL)
-
-    def gone():
-        inst.reap('server')
-        return not inst.is_running('server')
-    assert wait_for(gone)
-    inst.start_server()
-
-
-def pause(inst, pids):
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    time.sleep(PAUSE)
-    for pid in pids:
-        os.kill(pid, signal.SIGCONT)
-
-
-def pause_validator(inst):
-    pause(inst, [inst.pid('validator')])
-
-
-def pause_auth(inst):
-    pause(inst, auth(inst))
-
-
-def pause_workers(inst):
-    pause(inst, workers(inst))
-
-
-def pause_checkers(inst):
-    pause(inst, checkers(inst))
-
-
-def pause_master(inst):
-    pause(inst, [inst.pid('server')])
-
-
 HARMLESS = (kill_validator, kill_auth, kill_checkers, kill_master,
             pause_validator, pause_auth, pause_workers, pause_checkers,
             pause_master)
@@ -235,66 +167,3 @@ def test_killed_worker_ends_its_backup_only(instance, group, point):
     assert at_rest(instance, b.snap)
     assert not instance.store().snapshot_path(b.snap).exists()
     next_backup_works(instance, group)
-
-
-# ---- all at once
-
-def test_restarts_under_load(instance, image):
-    """Eight clients back up, again and again, while every service is
-    restarted; nobody is told anything but success."""
-    stop, problems, done = threading.Event(), [], []
-
-    def back_up(snap, pieces):
-        """Whether it is there; what the test does may cost it."""
-        try:
-            session = instance.backup(snap)
-        except PbsError as error:
-            # What only begins may be asked to come again.
-            assert error.status == 503, error
-            return False
-        try:
-            with session:
-                session.backup_dynamic(NAME, pieces)
-        except PbsError as error:
-            # A killed checker costs what it was judging.
-            assert any(text in str(error) for text in (
-                'the checker ended', 'checking the data ended')), error
-            return False
-        return True
-
-    def client(n):
-        try:
-            for when in itertools.count(1850000000):
-                if stop.is_set():
-                    return
-                snap, pieces = ('host', f'load{n}', when), new_pieces()
-                if back_up(snap, pieces):
-                    done.append((snap, pieces))
-        except Exception as error:  # told by the test itself
-            problems.append(f'{n}: {error!r}')
-    threads = [threading.Thread(target=client, args=(n,)) for n in range(8)]
-    for t in threads:
-        t.start()
-    try:
-        for restart in (instance.restart_validator, kill_validator_of(
-                instance), lambda: kill_checkers(instance)):
-            seen = len(done)
-            restart()
-            assert wait_for(lambda: len(done) >= seen + 8 or problems)
-    finally:
-        stop.set()
-        for t in threads:
-            t.join(120)
-    assert not any(t.is_alive() for t in threads)
-    assert problems == []
-    assert len(done) >= 24
-    for snap, pieces in done[-8:]:
-        assert whole(instance, snap, pieces)
-    assert wait_for(lambda: not instance.admin_json('lock', 'list'))
-    # After all that: only chunks that were being written may be left.
-    assert [p for p in instance.store().leftovers()
-            if '.chunks' not in p.parts] == []
-
-
-def kill_validator_of(inst):
-    return lambda: kill_validator(inst)

@@ -1,7 +1,6 @@
 """Parts of a running server die and come back, and a client notices no more
 than a pause."""
 
-import contextlib
 import itertools
 import os
 import signal
@@ -10,9 +9,10 @@ import time
 import pytest
 
 import pbs
+from deaths import kill_workers
 from instance import wait_for
 from pbs import CHUNK, PbsError, sha256
-from test_server import children, workers
+from test_server import children
 
 INSTANCE = {'faults': True, 'store_options': {'stat-threads': 1}}
 NAME = 'disk.img.fidx'
@@ -251,13 +251,8 @@ def test_past_its_commit_a_backup_needs_nobody(instance, faults, base,
 # ---- who does not come back
 
 def kill_worker(instance, session):
-    """The session's is one of them.  A spare that is just dying would take
-    the next connection with it."""
-    old = workers(instance)
-    for pid in old:
-        with contextlib.suppress(ProcessLookupError):  # ended by itself
-            os.kill(pid, signal.SIGKILL)
-    assert wait_for(lambda: set(workers(instance)).isdisjoint(old))
+    """The session's is one of them."""
+    kill_workers(instance)
 
 
 def close_connection(instance, session):
