@@ -8,9 +8,11 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/accounts.py tests/process/authipc.py \
 	tests/process/calls.py \
 	tests/process/conftest.py \
+	tests/process/crowd.py tests/process/deaths.py \
 	tests/process/fake_server.py \
 	tests/process/faults.c tests/process/faults.py \
 	tests/process/fault_page.h \
+	tests/process/footprint.py \
 	tests/process/instance.py tests/process/interleave \
 	tests/process/mutations \
 	tests/process/nthfault.c \
@@ -37,6 +39,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_durability.py \
 	tests/process/test_error_texts.py \
 	tests/process/test_file_access.py \
+	tests/process/test_fault_load.py \
 	tests/process/test_fault_matrix.py \
 	tests/process/test_finish.py \
 	tests/process/test_gc.py \
@@ -46,8 +49,10 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_h2_session.py \
 	tests/process/test_instance.py \
 	tests/process/test_listings.py \
+	tests/process/test_load.py \
 	tests/process/test_limits.py \
 	tests/process/test_interleave.py \
+	tests/process/test_job_faults.py \
 	tests/process/test_locks.py \
 	tests/process/test_metrics.py \
 	tests/process/test_mounts.py \
