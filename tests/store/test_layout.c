@@ -62,7 +62,8 @@ on_progress(void *ctx, unsigned int done)
 	calls++;
 }
 
-Test(layout, makes_all_folders_with_exact_modes)
+/* Minutes on a busy disk. */
+Test(layout, makes_all_folders_with_exact_modes, .timeout = 900)
 {
 	struct store_opts o = {.name = "made", .state_fd = fx.state_fd};
 	struct store *s;
