@@ -41,7 +41,7 @@ make_user(const struct admin_opts *o, const char *userid, struct err *e)
 
 	if (prompt_possible())
 		fprintf(stderr, "Administrator %s\n", userid);
-	rv = prompt_secret("New password: ", 1, password, sizeof(password), e);
+	rv = prompt_secret("New password", 1, password, sizeof(password), e);
 	if (rv == 0) {
 		a = ctl_args_new();
 		ctl_arg(a, "userid", userid);

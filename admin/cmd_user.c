@@ -47,7 +47,7 @@ password_arg(struct ctl_args *a, struct err *e)
 {
 	char password[PASSWORD_SIZE];
 	int rv =
-	    prompt_secret("New password: ", 1, password, sizeof(password), e);
+	    prompt_secret("New password", 1, password, sizeof(password), e);
 
 	if (rv == 0)
 		ctl_arg(a, "password", password);

@@ -38,12 +38,30 @@ static const struct cli_command commands[] = {
     {.name = NULL},
 };
 
+#define DAEMONS "systemctl status holdfast-auth holdfast-validator"
+
+static const struct cli_hint hints[] = {
+    {ERR_UNAVAILABLE, NULL, DAEMONS},
+    {ERR_TIMEOUT, NULL, DAEMONS},
+    {ERR_PERM, NULL, NULL},
+    {ERR_NOT_FOUND, "acl", "holdfast-admin acl list"},
+    {ERR_NOT_FOUND, "session", "holdfast-admin session list"},
+    {ERR_NOT_FOUND, "task", "holdfast-admin task list"},
+    {ERR_NOT_FOUND, "token", "holdfast-admin token list"},
+    {ERR_NOT_FOUND, "user", "holdfast-admin user list"},
+    {ERR_NOT_FOUND, "datastore", "holdfast-admin datastore list"},
+    {ERR_NOT_FOUND, "gc", "holdfast-admin datastore list"},
+    {ERR_NOT_FOUND, "verify", "holdfast-admin datastore list"},
+    {.code = ERR_OK},
+};
+
 static const struct cli_program program = {
     .name = "holdfast-admin",
     .doc = "Manages a Holdfast server on this machine.",
     .options = options,
     .common = "config-dir run-dir output-format",
     .commands = commands,
+    .hints = hints,
 };
 
 int

@@ -409,6 +409,41 @@ answer_help(const struct cli_program *p, int argc, char **argv)
 	return rv;
 }
 
+static void
+put_help_hint(const struct cli_program *p, const struct cli_command *cmd)
+{
+	fprintf(stderr, "Try '%s help%s%s'.\n", p->name, cmd != NULL ? " " : "",
+	    cmd != NULL ? cmd->name : "");
+}
+
+/* Whether that is the first word of the name. */
+static int
+begins_with(const char *name, const char *word)
+{
+	size_t len = strcspn(name, " ");
+
+	return len == strlen(word) && strncmp(name, word, len) == 0;
+}
+
+static void
+put_hint(const struct cli_program *p, const struct cli_command *cmd,
+    const struct err *e)
+{
+	const struct cli_hint *h;
+
+	if (p->hints == NULL)
+		return;
+	for (h = p->hints; h->code != ERR_OK; h++) {
+		if (h->code != e->code ||
+		    (h->first != NULL && !begins_with(cmd->name, h->first)))
+			continue;
+		if (h->text != NULL)
+			fprintf(stderr, "Try '%s'.\n", h->text);
+		return;
+	}
+	put_help_hint(p, cmd);
+}
+
 int
 cli_main(const struct cli_program *p, int argc, char **argv, void *values)
 {
@@ -422,12 +457,12 @@ cli_main(const struct cli_program *p, int argc, char **argv, void *values)
 		return rv;
 	args = xcalloc((size_t)argc + 1, sizeof(*args));
 	if (cli_parse(p, argc, argv, values, &cmd, &nargs, args, &e) == -1) {
-		fprintf(stderr, "%s: %s\nTry '%s help%s%s'.\n", p->name, e.msg,
-		    p->name, cmd != NULL ? " " : "",
-		    cmd != NULL ? cmd->name : "");
+		fprintf(stderr, "%s: %s\n", p->name, e.msg);
+		put_help_hint(p, cmd);
 		rv = CLI_EXIT_USAGE;
 	} else if (cmd->run(values, nargs, args, &e) == -1) {
 		fprintf(stderr, "%s: %s\n", p->name, e.msg);
+		put_hint(p, cmd, &e);
 		rv = cli_exit_code(&e);
 	} else if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "%s: cannot write the output\n", p->name);

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-struct err;
+#include "common/err.h"
 
 /*
  * Command lines of the form "program command [subcommand] arguments options",
@@ -48,6 +48,13 @@ struct cli_command {
 	const char *doc; /* first line: the summary */
 };
 
+/* What to try when a command failed; the first that fits counts. */
+struct cli_hint {
+	enum err_code code; /* ERR_OK: of any error; ends the table */
+	const char *first;  /* word of the command; NULL: any */
+	const char *text;   /* NULL: the error says it */
+};
+
 struct cli_program {
 	const char *name;
 	const char *doc;
@@ -55,6 +62,8 @@ struct cli_program {
 	const char *common; /* options that every command takes */
 	const struct cli_command *commands;
 	const char *footer; /* below the program's help, or NULL */
+	/* NULL: none.  When none fits, the help of the command is the hint. */
+	const struct cli_hint *hints;
 };
 
 /* Exit codes of both commands. */

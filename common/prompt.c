@@ -149,7 +149,9 @@ prompt_secret(const char *question, int confirm, char *buf, size_t size,
 
 	if (!isatty(STDIN_FILENO)) {
 		rv = read_line(STDIN_FILENO, NULL, buf, size, e);
-		return rv == -1 ? err_wrap(e, "%s", question) : 0;
+		return rv == -1
+		    ? err_wrap(e, "%s (from standard input)", question)
+		    : 0;
 	}
 	tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (tty == -1)

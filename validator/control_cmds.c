@@ -523,8 +523,13 @@ cmd_task_log(struct control_req *r)
 	const char *upid;
 	struct err e;
 
-	if ((upid = control_arg_need(r, "upid", &e)) == NULL ||
-	    upid_parse(&r->upid, upid, &e) == -1) {
+	if ((upid = control_arg_need(r, "upid", &e)) == NULL) {
+		control_fail(r, &e);
+		return;
+	}
+	if (upid_parse(&r->upid, upid, &e) == -1) {
+		err_set(&e, ERR_NOT_FOUND, "'%s' is not the name of a task",
+		    STR_VIS(upid));
 		control_fail(r, &e);
 		return;
 	}

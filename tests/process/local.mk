@@ -28,6 +28,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/store.py tests/process/terminal.py \
 	tests/process/test_access.py tests/process/test_acl.py \
 	tests/process/test_audit.py \
+	tests/process/test_admin_hints.py \
 	tests/process/test_adoption.py \
 	tests/process/test_auth.py \
 	tests/process/test_capacity.py \
