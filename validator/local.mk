@@ -17,6 +17,7 @@ libjob_a_SOURCES = \
 	validator/jobs/gc.c validator/jobs/gc.h \
 	validator/jobs/gc_filter.c validator/jobs/gc_filter.h \
 	validator/jobs/gc_mark.c validator/jobs/gc_mark.h \
+	validator/jobs/gc_missing.c validator/jobs/gc_missing.h \
 	validator/jobs/gc_sweep.c validator/jobs/gc_sweep.h \
 	validator/jobs/job.c validator/jobs/job.h validator/jobs/job_int.h \
 	validator/jobs/job_kinds.def \

@@ -5,6 +5,7 @@
 #include "validator/jobs/gc_filter.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -74,7 +75,7 @@ Test(gc_filter, errs_as_seldom_as_it_says)
 
 	fill(&f, MARKS, MARKS);
 	cr_expect(f.marked > MARKS * 0.999 && f.marked <= MARKS);
-	cr_expect(gc_filter_bytes(&f) <= MARKS * 2 + 64);
+	cr_expect(gc_filter_bytes(&f) <= MARKS * 4 + 128);
 	share = errors(&f, MARKS);
 	cr_expect(share < 1 / 1000.0, "%f", share);
 	cr_expect(share > 1 / 1300.0, "%f", share);
@@ -136,5 +137,65 @@ Test(gc_filter, too_many)
 
 	cr_expect_eq(gc_filter_init(&f, UINT64_MAX, &e), -1);
 	cr_expect_eq(e.code, ERR_NOMEM);
+	gc_filter_fini(&f);
+}
+
+Test(gc_filter, knows_whether_all_were_seen)
+{
+	struct digest d, other = number(MARKS + 1);
+	uint32_t i, missed = 0, missing;
+	struct gc_filter f;
+
+	/* One is missing, another one each time. */
+	for (missing = 0; missing < 100; missing++) {
+		fill(&f, 1000, 1000);
+		cr_assert_not(gc_filter_all_seen(&f));
+		for (i = 0; i < 1000; i++) {
+			d = number(i);
+			if (i != missing)
+				cr_assert(gc_filter_see(&f, &d));
+		}
+		/* What is not marked adds nothing. */
+		gc_filter_see(&f, &other);
+		d = number(missing);
+		cr_assert_eq(gc_filter_was_seen(&f, &d),
+		    gc_filter_all_seen(&f));
+		missed += gc_filter_all_seen(&f);
+		cr_assert(gc_filter_see(&f, &d));
+		cr_assert(gc_filter_was_seen(&f, &d));
+		cr_assert(gc_filter_all_seen(&f));
+		gc_filter_fini(&f);
+	}
+	cr_assert(missed <= 3, "%u of 100", missed);
+}
+
+static void *
+see_all(void *arg)
+{
+	struct gc_filter *f = arg;
+	struct digest_ctx *own = digest_ctx_new();
+	struct digest d;
+	uint32_t i;
+
+	for (i = 0; i < MARKS; i++) {
+		digest_of(own, &i, sizeof(i), &d);
+		gc_filter_see(f, &d);
+	}
+	digest_ctx_free(own);
+	return NULL;
+}
+
+Test(gc_filter, many_may_see)
+{
+	struct gc_filter f;
+	pthread_t t[4];
+	int i;
+
+	fill(&f, MARKS, MARKS);
+	for (i = 0; i < 4; i++)
+		cr_assert_eq(pthread_create(&t[i], NULL, see_all, &f), 0);
+	for (i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	cr_assert(gc_filter_all_seen(&f));
 	gc_filter_fini(&f);
 }

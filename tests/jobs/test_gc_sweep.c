@@ -144,6 +144,27 @@ Test(gc_sweep, chunks_by_mark_and_age)
 	cr_expect_eq(s.disk_chunks, 2);
 	cr_expect_eq(s.disk_bytes, 140);
 	cr_expect_eq(progressed, STORE_PREFIXES);
+	cr_expect(gc_filter_all_seen(&filter));
+}
+
+/* A renamed one is as good as none. */
+Test(gc_sweep, marked_chunks_that_are_missing)
+{
+	struct digest here = fixture_digest(1), gone = fixture_digest(2),
+		      bad = fixture_digest(3);
+	struct gc_swept s;
+	struct err e;
+
+	gc_filter_mark(&filter, &here);
+	gc_filter_mark(&filter, &gone);
+	gc_filter_mark(&filter, &bad);
+	make(&here, "", 5, 100);
+	make(&bad, ".0.bad", 5, 100);
+	cr_assert_eq(sweep(&s, 1, &e), 0);
+	cr_expect_not(gc_filter_all_seen(&filter));
+	cr_expect(gc_filter_was_seen(&filter, &here));
+	cr_expect_not(gc_filter_was_seen(&filter, &gone));
+	cr_expect_not(gc_filter_was_seen(&filter, &bad));
 }
 
 /* The later of both times counts: a copy may keep only one of them. */

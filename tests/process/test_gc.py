@@ -12,6 +12,7 @@ import pytest
 
 from instance import wait_for
 from pbs import CHUNK, blob
+from store import time_text
 from vtools import (backup, chunk, failure, later, lent, make_small_validator,
                     manifest, new_group, register, upload_image)
 from vworker import MODIFY, TYPES, Worker
@@ -180,7 +181,8 @@ def test_bad_and_temporary_files(val):
     make_old(val)
     young = gone.with_name(gone.name + '.tmp_aB3dE7')
     young.write_bytes(b'x')
-    lines = collect(val)
+    lines = finish(val, start(val))
+    assert lines[-1] == 'TASK WARNINGS: 2', 'one is missing'
     assert bad[wanted].exists() and healed.exists()
     assert not bad[healed].exists() and not bad[gone].exists()
     assert not old.exists() and other.exists() and young.exists()
@@ -193,6 +195,37 @@ def test_bad_and_temporary_files(val):
     make_old(val)
     collect(val)
     assert not bad[wanted].exists()
+
+
+def test_missing_chunks_are_named(val):
+    """A warning, as the original server gives; the collection goes on."""
+    store = val.store()
+    a = backup(val, new_group(), [1, 2, 3])
+    b = backup(val, new_group(), [3, 4])
+    forget(val, backup(val, new_group(), [500]))
+    make_old(val)
+    store.remove_chunk(chunk(2)[1])
+    lost = store.chunk_path(chunk(3)[1])
+    lost.rename(lost.with_name(lost.name + '.0.bad'))
+    paths = [f'{s[0]}/{s[1]}/{time_text(s[2])}/a.img.fidx' for s in (a, b)]
+    for options in ['--dry-run'], []:
+        upid = start(val, *options)
+        lines = finish(val, upid)
+        assert lines[-1] == 'TASK WARNINGS: 3'
+        found = [line for line in lines if 'is missing, required by' in line]
+        assert len(found) == 2
+        assert any(chunk(2)[1].hex() in line and paths[0] in line
+                   for line in found)
+        assert any(chunk(3)[1].hex() in line and
+                   (paths[0] in line or paths[1] in line) for line in found)
+        assert any('2 chunks are missing that 2 index files refer to' in line
+                   for line in lines)
+    assert has(val, 1, 4, 500) == [True, True, False]
+    assert status(val)['last']['upid'] == upid
+    # Any upload heals them.
+    backup(val, new_group(), [2, 3])
+    collect(val)
+    assert has(val, 1, 2, 3, 4) == [True] * 4
 
 
 def test_index_outside_of_the_scheme_counts(val):

@@ -14,8 +14,10 @@
 
 #include "common/err.h"
 #include "common/io.h"
+#include "common/str.h"
 #include "validator/jobs/gc_filter.h"
 #include "validator/jobs/gc_mark.h"
+#include "validator/jobs/gc_missing.h"
 #include "validator/jobs/gc_sweep.h"
 #include "validator/jobs/job.h"
 #include "validator/store/layout.h"
@@ -27,6 +29,7 @@
 /* With more chunks, sizes are taken from one folder of SAMPLE. */
 #define SIZES_MAX 200000
 #define SAMPLE 16
+#define MISSING_NAMED 20u
 
 struct gc_run {
 	struct job *j;
@@ -44,6 +47,7 @@ struct gc_run {
 	uint64_t took_ms[2];  /* both phases */
 	struct msg_JOB_GC_RESULT result;
 	uint64_t removed_temp;
+	unsigned int named; /* missing chunks */
 };
 
 static bool
@@ -377,6 +381,48 @@ report_usage(struct gc_run *g)
 		    SAMPLE);
 }
 
+static void
+name_missing(void *arg, const char *path, const char *hex)
+{
+	struct gc_run *g = arg;
+
+	if (g->named++ < MISSING_NAMED)
+		job_warn(g->j, "chunk %s is missing, required by %s", hex,
+		    STR_VIS(path));
+}
+
+/* Nothing of the collection depends on it. */
+static int
+report_missing(struct gc_run *g)
+{
+	struct gc_missing m = {
+	    .root_fd = job_root_fd(g->j),
+	    .chunks_fd = job_chunks_fd(g->j),
+	    .filter = &g->filter,
+	    .is_stopped = is_stopped,
+	    .found = name_missing,
+	    .arg = g,
+	};
+	struct err why;
+
+	if (gc_filter_all_seen(&g->filter))
+		return 0;
+	job_progress(g->j, "looking for missing chunks", 0, 0);
+	if (gc_find_missing(&m, &why) == -1) {
+		if (job_check_stop(g->j, g->e) == -1)
+			return -1;
+		job_warn(g->j, "cannot look for missing chunks: %s",
+		    STR_VIS(why.msg));
+	}
+	if (m.chunks > 0)
+		job_warn(g->j,
+		    "%" PRIu64 " chunks are missing that %" PRIu64
+		    " index files refer to: verify says which snapshots are "
+		    "bad, and an upload heals them",
+		    m.chunks, m.indexes);
+	return 0;
+}
+
 static int
 collect(struct gc_run *g)
 {
@@ -394,9 +440,10 @@ collect(struct gc_run *g)
 	g->took_ms[1] = io_monotonic_ms() - start - g->took_ms[0];
 	report_garbage(g);
 	report_usage(g);
-	if (g->dry_run)
-		return 0;
-	return JOB_CALL(g->j, GC_RESULT, &g->result, &reply, g->e);
+	if (!g->dry_run &&
+	    JOB_CALL(g->j, GC_RESULT, &g->result, &reply, g->e) == -1)
+		return -1;
+	return report_missing(g);
 }
 
 int

@@ -56,6 +56,7 @@ gc_marks_init(struct gc_marks *m, int root_fd, struct gc_filter *filter)
 	m->root_fd = root_fd;
 	m->filter = filter;
 	m->is_stopped = never_stopped;
+	m->path = "";
 	m->hash = digest_ctx_new();
 	digest_map_init(&m->known, id_at, m);
 }
@@ -130,6 +131,15 @@ set_known(struct gc_marks *m, const char *path, const struct stat *st,
 
 /* --- marking --- */
 
+static void
+take(struct gc_marks *m, const struct digest *d)
+{
+	if (m->see != NULL)
+		m->see(m->arg, m->path, d);
+	else
+		gc_filter_mark(m->filter, d);
+}
+
 static int
 mark_view(struct gc_marks *m, const struct index_view *v, struct err *e)
 {
@@ -145,7 +155,7 @@ mark_view(struct gc_marks *m, const struct index_view *v, struct err *e)
 		if (index_get_entries(v, i, n, entries, e) == -1)
 			return -1;
 		for (k = 0; k < n; k++)
-			gc_filter_mark(m->filter, &entries[k].digest);
+			take(m, &entries[k].digest);
 	}
 	return 0;
 }
@@ -183,7 +193,7 @@ mark_deposits(struct gc_marks *m, int fd, struct err *e)
 		    (off_t)(i * DEPOSIT_ENTRY_LEN), e);
 		for (k = 0; rv == 0 && k < n; k++) {
 			memcpy(d.b, buf + k * DEPOSIT_ENTRY_LEN, sizeof(d.b));
-			gc_filter_mark(m->filter, &d);
+			take(m, &d);
 		}
 	}
 	free(buf);
@@ -445,7 +455,9 @@ gc_marks_next(struct gc_marks *m, struct err *e)
 	}
 	if (fd == -1)
 		return err_wrap(e, "cannot open index %s", STR_VIS(path));
+	m->path = path;
 	rv = mark_file(m, fd, path, e);
+	m->path = "";
 	close(fd);
 	if (rv == -1 && e->code != ERR_ABORTED)
 		err_wrap(e, "cannot read index %s", STR_VIS(path));

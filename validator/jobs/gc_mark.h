@@ -26,13 +26,17 @@ struct gc_marks {
 	int root_fd;              /* of the datastore, lent */
 	struct gc_filter *filter; /* lent */
 	bool (*is_stopped)(const void *arg);
-	const void *arg;
+	/* Not NULL: instead of the filter it gets each chunk that the index at
+	 * path (a session: "") refers to, as often as it does. */
+	void (*see)(void *arg, const char *path, const struct digest *d);
+	void *arg;
 
 	char **found; /* paths of this pass, not marked yet: from next on */
 	size_t nfound;
 	size_t cap;
 	size_t next;
-	bool vanished; /* in this pass */
+	bool vanished;    /* in this pass */
+	const char *path; /* being read */
 
 	struct digest *ids; /* of the files marked so far */
 	size_t nids;

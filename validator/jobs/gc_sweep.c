@@ -126,7 +126,7 @@ see_chunk(struct folder *f, const char *name, const struct digest *d)
 	struct stat st;
 	uint64_t size;
 
-	if (gc_filter_has(s->filter, d)) {
+	if (gc_filter_see(s->filter, d)) {
 		if (!f->sizes) {
 			f->sum.disk_chunks++;
 		} else if (look(f, name, &st)) {

@@ -16,10 +16,10 @@ struct gc_filter;
 #define GC_BATCH_NAMES 256
 
 struct gc_sweep {
-	int chunks_fd; /* lent, as the filter */
-	const struct gc_filter *filter;
-	int64_t cutoff; /* older than this: garbage */
-	int64_t oldest; /* older than this: pending */
+	int chunks_fd;            /* lent, as the filter */
+	struct gc_filter *filter; /* learns what was seen */
+	int64_t cutoff;           /* older than this: garbage */
+	int64_t oldest;           /* older than this: pending */
 	/* Sizes of marked chunks are taken in one folder of so many, and
 	 * multiplied; 1: of all. */
 	unsigned int sample;
