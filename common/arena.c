@@ -93,6 +93,12 @@ arena_fd_close(struct arena *a)
 }
 
 void
+arena_empty(struct arena *a)
+{
+	madvise(a->base, (size_t)a->nblocks * ARENA_BLOCK, MADV_REMOVE);
+}
+
+void
 arena_fini(struct arena *a)
 {
 	if (a->base != NULL)

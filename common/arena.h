@@ -35,6 +35,9 @@ int arena_map(struct arena *a, int fd, uint32_t max_blocks, int writable,
 /* Safe on a zeroed struct with fd -1, and twice. */
 void arena_fini(struct arena *a);
 void arena_fd_close(struct arena *a); /* the mapping stays */
+/* Gives the memory back: all bytes are 0 afterwards.  For the writer, when
+ * no block is in use; one that cannot do it keeps the memory. */
+void arena_empty(struct arena *a);
 
 static inline uint32_t
 arena_blocks_for(size_t len)

@@ -36,8 +36,10 @@ void
 session_free(struct session *s)
 {
 	known_fini(&s->known);
-	if (s->kind == SESSION_KIND_BACKUP)
+	if (s->kind == SESSION_KIND_BACKUP) {
 		credit_fini(&s->credit);
+		event_free(s->idle);
+	}
 	arena_fini(&s->arena);
 	io_close(&s->speedtest_fd);
 	free(s);
@@ -110,6 +112,9 @@ session_begin_backup(struct session_opening *o, struct vclient_reply *r,
 	s->arena = arena;
 	s->base_time = m->base_time;
 	credit_init(&s->credit, arena.nblocks, m->credit_slots);
+	s->idle = evtimer_new(s->base, session_on_idle, s);
+	if (s->idle == NULL)
+		fatal(LOG_SUB, "cannot make a timer");
 	*out = s;
 	return 0;
 }

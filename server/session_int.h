@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <event2/util.h>
+
 #include "common/arena.h"
 #include "common/err.h"
 #include "common/format/names.h"
@@ -58,6 +60,7 @@ struct session {
 	struct arena arena;
 	struct credit credit;
 	struct session_uploads uploads; /* until they are answered */
+	struct event *idle;             /* since the last of them */
 	uint32_t deposits;              /* next number */
 	unsigned int writers_n;         /* numbers given so far */
 	struct session_writer writers[IPC_WRITERS_MAX + 1]; /* by number */
@@ -78,6 +81,9 @@ struct session_writer *session_writer_get(struct session *s, int64_t wid,
 /* -1 with its text for what is not there. */
 int session_writer_unknown(int64_t wid, enum archive_kind kind, struct err *e);
 
+/* For session.idle: gives back the memory that uploads used. */
+#define SESSION_IDLE_S 10
+void session_on_idle(evutil_socket_t fd, short what, void *arg);
 /* The session is over: fails what did not get to the validator yet. */
 void session_fail_uploads(struct session *s, const struct err *why);
 /* Frees everything; nothing may be on its way any more. */

@@ -5,9 +5,12 @@
  */
 #include "config.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <event2/event.h>
 
 #include "common/format/blob.h"
 #include "common/json.h"
@@ -41,12 +44,28 @@ static void upload_send(struct upload *u);
 static void
 upload_free(struct upload *u)
 {
+	static const struct timeval tv = {SESSION_IDLE_S, 0};
 	struct session *s = u->s;
 
 	TAILQ_REMOVE(&s->uploads, u, entry);
 	free(u->early);
 	credit_release(&s->credit, &u->claim);
 	free(u);
+	if (TAILQ_EMPTY(&s->uploads))
+		evtimer_add(s->idle, &tv);
+}
+
+void
+session_on_idle(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (!TAILQ_EMPTY(&s->uploads))
+		return;
+	arena_empty(&s->arena);
+	malloc_trim(0);
 }
 
 /* Replies and ends the upload; the body's rest is thrown away. */

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <event2/event.h>
+
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -28,6 +30,8 @@
 #include "validator/task.h"
 #include "validator/validator.h"
 
+#define CHECKER_IDLE_S 10
+
 struct deposit {
 	struct session_req req;
 	struct msg_DEPOSIT msg;
@@ -40,9 +44,43 @@ struct deposit {
 
 static void deposit_judge(struct deposit *d);
 
+/* It has memory for the largest chunk; the next upload gets another one. */
+static void
+checker_on_idle(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (s->requests == 0)
+		checker_release(&s->checker);
+}
+
+void
+session_checker_idle(struct session *s)
+{
+	static const struct timeval tv = {CHECKER_IDLE_S, 0};
+
+	if (s->idle != NULL)
+		evtimer_add(s->idle, &tv);
+}
+
+void
+session_checker_free(struct session *s)
+{
+	if (s->idle != NULL)
+		event_free(s->idle);
+	s->idle = NULL;
+	checker_release(&s->checker);
+}
+
 struct checker *
 session_checker(struct session *s, struct err *e)
 {
+	if (s->idle == NULL)
+		s->idle = evtimer_new(s->v->base, checker_on_idle, s);
+	if (s->idle == NULL)
+		fatal("session", "no event");
 	if (s->checker != NULL && !checker_is_dead(s->checker))
 		return s->checker;
 	if (s->checker != NULL) {

@@ -137,7 +137,7 @@ session_free(struct session *s)
 	session_check_free(s);
 	finish_free(s);
 	session_close_files(s);
-	checker_release(&s->checker);
+	session_checker_free(s);
 	arena_fini(&s->arena);
 	arena_use_fini(&s->arena_use);
 	s->vs->nsessions--;
@@ -189,7 +189,7 @@ session_try_end(struct session *s)
 	session_check_free(s);
 	reuse_free(&s->reuse); /* points into the files */
 	finish_free(s);
-	checker_release(&s->checker);
+	session_checker_free(s);
 	arena_fini(&s->arena);
 	s->cleanup.run = cleanup_run;
 	s->cleanup.done = cleanup_done;
@@ -238,7 +238,8 @@ session_req_begin(struct session *s, struct ipc_msg *m, struct session_req *r)
 void
 session_req_end(struct session_req *r)
 {
-	r->s->requests--;
+	if (--r->s->requests == 0)
+		session_checker_idle(r->s);
 	session_unhold(r->s);
 }
 

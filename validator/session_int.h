@@ -124,6 +124,8 @@ struct session {
 	bool manifest_busy;
 	struct arena arena;
 	struct arena_use arena_use;
+	struct event
+	    *idle; /* since the last request; NULL: no checker so far */
 	struct checker *checker;
 	unsigned int checker_deaths;
 	unsigned int deposits_busy;
@@ -249,5 +251,8 @@ void session_check_free(struct session *s);
 /* --- deposit.c --- */
 /* The session's checker, a new one if there is none or it died. */
 struct checker *session_checker(struct session *s, struct err *e);
+/* The last request was answered: the checker goes after a while. */
+void session_checker_idle(struct session *s);
+void session_checker_free(struct session *s);
 
 #endif

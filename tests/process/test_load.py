@@ -7,12 +7,20 @@ import pytest
 
 import crowd
 import footprint
+import pbs
 from instance import wait_for
+from pbs import CHUNK
+from test_metrics import metrics
+from test_server import workers
 
 INSTANCE = {'server_options': {'max-connections-per-user': 200},
             'validator_options': {'max-sessions-per-user': 200,
                                   'max-inflight-per-user': '"1T"'}}
 MANY = 200
+
+
+root_only = pytest.mark.skipif(os.getuid() != 0,
+                               reason='only root sees descriptors and memory')
 
 
 def at_rest(inst):
@@ -28,7 +36,7 @@ def at_rest(inst):
     return last[-1]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason='only root sees descriptors')
+@root_only
 def test_many_connections_leave_nothing(instance):
     headers = instance.login().headers
     crowd.come_and_go(instance.connect, headers, 40)
@@ -60,3 +68,24 @@ def test_idle_sessions_do_not_hinder_busy_ones(instance, snapshot, image):
     for s in idle:
         s.backup_images({'a.img.fidx': b'x' * 4096})
         s.close()
+
+
+@root_only
+def test_an_idle_session_gives_memory_back(instance, snapshot, image):
+    """What its uploads needed, and its checker; and goes on with others."""
+    def kib():
+        return max(map(footprint.private_kib, workers(instance)))
+    snap, data = snapshot(), image(3)
+    with instance.backup(snap) as session:
+        before = kib()
+        wid = session.create_fixed('b.img.fidx', CHUNK)
+        session.chunk('fixed', wid, data[:CHUNK])
+        assert wait_for(
+            lambda: metrics(instance)['holdfast_checkers_busy'] == 0)
+        assert wait_for(lambda: kib() < before + 1024)
+        session.append('fixed', wid, [pbs.sha256(data[:CHUNK])], [0])
+        csum = pbs.fixed_csum([pbs.sha256(data[:CHUNK])])
+        session.close_index('fixed', wid, 1, CHUNK, csum)
+        session.backup_images({'a.img.fidx': data})
+    with instance.reader(snap) as reader:
+        assert reader.image('a.img.fidx') == data
