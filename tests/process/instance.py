@@ -275,8 +275,9 @@ class Instance:
             return False
 
     def start_validator(self):
-        self.launch('validator', lambda: self.answers(
-            self.run_dir / 'worker' / 'validator.sock'))
+        self.launch('validator', lambda: all(
+            self.answers(self.run_dir / folder / 'validator.sock')
+            for folder in ('worker', 'admin')))
 
     def start_server(self):
         def ready():

@@ -25,9 +25,10 @@ LONG = bool(os.environ.get('HOLDFAST_LONG'))
 SEED = int(os.environ.get('HOLDFAST_SEED', '1'))
 # A validator is started on so many; of many more the disk is read.
 STATES = int(os.environ.get('HOLDFAST_STATES', '20'))
-READ_ONLY_STATES = 60 * STATES
+READ_ONLY_STATES = 30 * STATES
 # All that was not synced is lost, or a part that is the same for all.
-LOSSES = crash.lost, crash.kept, crash.names, crash.empty, crash.data
+LOSSES = (crash.lost, crash.kept, crash.names, crash.heads, crash.empty,
+          crash.data)
 
 
 class Crashed:
@@ -67,17 +68,20 @@ class Crashed:
     # ---- states
 
     def cuts(self):
-        """Behind each operation that makes a difference."""
-        return [op.number + 1 for op in self.recording.ops
-                if op.kind or op.sync or op.sent]
+        """Behind each operation that makes a difference: {cut: numbers of
+        what may be there or not}."""
+        return {op.number + 1: crash.Disk(self.recording,
+                                          op.number + 1).pending()
+                for op in self.recording.ops if op.kind or op.sync or op.sent}
 
     def some_states(self, n):
-        """(cut, what survives), at random."""
+        """(cut, what survives), at random; the more there is to lose, the
+        more often."""
         rng = random.Random(SEED)
         cuts = self.cuts()
-        for _ in range(n):
-            cut = rng.choice(cuts)
-            pending = crash.Disk(self.recording, cut).pending() or [0]
+        weights = [1 + len(pending) for pending in cuts.values()]
+        for cut in rng.choices(list(cuts), weights, k=n):
+            pending = cuts[cut] or [0]
             yield cut, rng.choice((
                 *LOSSES, crash.some(rng.getrandbits(30)),
                 crash.some(rng.getrandbits(30)),
@@ -85,9 +89,9 @@ class Crashed:
                 crash.only(rng.choice(pending))))
 
     def every_state(self):
-        for cut in self.cuts():
+        for cut, pending in self.cuts().items():
             yield from ((cut, keep) for keep in (*LOSSES, crash.some(cut)))
-            for number in crash.Disk(self.recording, cut).pending():
+            for number in pending:
                 yield cut, crash.without(number)
                 yield cut, crash.only(number)
 

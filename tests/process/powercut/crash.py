@@ -30,6 +30,11 @@ def names(op, piece):
     return piece == -1
 
 
+def heads(op, piece):
+    """The same, but each file's first block is there."""
+    return piece <= 0
+
+
 def empty(op, piece):
     """Only names: empty files."""
     return op.kind == ENTRY
