@@ -34,6 +34,7 @@ struct upload {
 	/* Of a chunk. */
 	enum archive_kind kind;
 	int64_t wid;
+	bool no_writer; /* wid was none's when it was sent */
 	uint32_t size;
 	uint32_t number;
 	struct digest digest;
@@ -231,9 +232,8 @@ chunk_done(void *arg, struct vclient_reply *r, const struct err *e)
 	(void)r;
 	if (e != NULL)
 		why = *e;
-	/* The validator, which saw no such writer, does not know which one
-	 * the client named. */
-	if (e != NULL && e->code == ERR_NOT_FOUND)
+	/* The validator does not know which one the client named. */
+	if (e != NULL && e->code == ERR_NOT_FOUND && u->no_writer)
 		session_writer_unknown(u->wid, u->kind, &why);
 	if (e == NULL && register_chunk(u, &why) == -1)
 		e = &why;
@@ -259,7 +259,8 @@ send_chunk(struct upload *u)
 	    .size = u->size};
 
 	/* 0 is no writer: stored all the same, then refused. */
-	if (session_writer_get(u->s, u->wid, u->kind, NULL) != NULL)
+	u->no_writer = session_writer_get(u->s, u->wid, u->kind, NULL) == NULL;
+	if (!u->no_writer)
 		m.writer = (uint16_t)u->wid;
 	u->number = u->s->deposits++;
 	m.number = u->number;

@@ -132,9 +132,13 @@ deposit_count(struct deposit *d, struct err *e)
 	struct session_page_writer *pw;
 	bool duplicate = d->put.result == CHUNK_PUT_DUPLICATE;
 
-	if (w == NULL || !w->ready || w->closed)
+	if (w == NULL || !w->ready)
 		return err_set(e, ERR_NOT_FOUND, "writer '%u' not registered",
 		    d->msg.writer);
+	if (w->closed)
+		return err_set(e, ERR_BAD_STATE,
+		    "%s writer '%u' not registered",
+		    w->kind == INDEX_FIXED ? "fixed" : "dynamic", w->number);
 	pw = &s->page->writers[w->number - 1];
 	if (w->kind == INDEX_FIXED && d->msg.size < FIXED_INDEX_CHUNK_SIZE &&
 	    !d->was_there && ++pw->short_chunks > 1)

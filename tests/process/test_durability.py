@@ -250,6 +250,21 @@ def test_chunks_that_cannot_be_written(instance, faults, store, base,
     assert whole(instance, third, changed)
 
 
+def test_folder_of_chunks_that_is_gone(instance, store, snapshot, image):
+    """The reason is told, and not taken for a writer that is gone."""
+    new, data = snapshot(), image(1, seed=next(SEEDS))
+    with instance.backup(new) as session:
+        path = store.chunk_path(pbs.sha256(data)).parent
+        path.rename(path.with_name('away'))
+        try:
+            wid = session.create_fixed(NAME, len(data))
+            with pytest.raises(PbsError, match='No such file or directory'):
+                session.chunk('fixed', wid, data)
+        finally:
+            path.with_name('away').rename(path)
+        session.chunk('fixed', wid, data)
+
+
 # ---- a store that is away
 
 def test_a_store_that_goes_away(instance, store, base, snapshot, image):
