@@ -240,7 +240,7 @@ Test(chunk_store, replaces_suspects)
 	must_put(&d, b, len, true, CHUNK_PUT_NEW);
 	must_put(&n, enc, elen, false, CHUNK_PUT_NEW);
 	fixture_reopen(false, true);
-	cr_expect_eq(chunk_check(fx.store, &d, NULL), CHUNK_SUSPECT);
+	cr_expect_eq(chunk_check(fx.store, 0, &d, NULL), CHUNK_SUSPECT);
 	must_put(&d, b, len, true, CHUNK_PUT_REPLACED);
 	/* Nobody can verify this one, but its checksum holds. */
 	must_put(&n, enc, elen, false, CHUNK_PUT_DUPLICATE);
@@ -262,26 +262,26 @@ Test(chunk_store, says_missing_only_of_what_is_missing)
 	char path[200];
 	uint64_t len;
 
-	cr_expect_eq(chunk_check(fx.store, &gone, &e), CHUNK_MISSING);
+	cr_expect_eq(chunk_check(fx.store, 0, &gone, &e), CHUNK_MISSING);
 	cr_expect_eq(e.code, ERR_MISSING);
 	cr_expect_eq(chunk_open(fx.store, &gone, &len, &e), -1);
 	cr_expect_eq(e.code, ERR_MISSING);
 	fixture_chunk_path(&dir, path);
 	cr_assert_eq(mkdirat(fx.store->root_fd, path, 0700), 0);
-	cr_expect_eq(chunk_check(fx.store, &dir, &e), CHUNK_MISSING);
+	cr_expect_eq(chunk_check(fx.store, 0, &dir, &e), CHUNK_MISSING);
 	fixture_chunk_path(&link, path);
 	cr_assert_eq(symlinkat("/etc/passwd", fx.store->root_fd, path), 0);
-	cr_expect_eq(chunk_check(fx.store, &link, &e), CHUNK_MISSING);
+	cr_expect_eq(chunk_check(fx.store, 0, &link, &e), CHUNK_MISSING);
 	cr_expect_eq(chunk_open(fx.store, &link, &len, &e), -1);
 	cr_expect_eq(e.code, ERR_MISSING);
 	plant(&empty, "", 0);
-	cr_expect_eq(chunk_check(fx.store, &empty, &e), CHUNK_MISSING);
+	cr_expect_eq(chunk_check(fx.store, 0, &empty, &e), CHUNK_MISSING);
 	plant(&short_one, "12345678901", 11);
-	cr_expect_eq(chunk_check(fx.store, &short_one, &e), CHUNK_MISSING);
+	cr_expect_eq(chunk_check(fx.store, 0, &short_one, &e), CHUNK_MISSING);
 	plant(&fine, "123456789012", 12);
-	cr_expect_eq(chunk_check(fx.store, &fine, &e), CHUNK_OK);
+	cr_expect_eq(chunk_check(fx.store, 0, &fine, &e), CHUNK_OK);
 
-	cr_expect_eq(chunk_check(fx.store, &no_folder, &e), CHUNK_ERROR);
+	cr_expect_eq(chunk_check(fx.store, 0, &no_folder, &e), CHUNK_ERROR);
 	cr_expect_eq(e.code, ERR_IO);
 	cr_expect_eq(chunk_open(fx.store, &no_folder, &len, &e), -1);
 	cr_expect_eq(e.code, ERR_IO);
@@ -296,10 +296,10 @@ Test(chunk_store, does_not_call_a_lost_store_missing_chunks)
 	/* The path leads elsewhere: as after umount. */
 	snprintf(other, sizeof(other), "%s-away", fx.path);
 	cr_assert_eq(rename(fx.path, other), 0);
-	cr_expect_eq(chunk_check(fx.store, &d, &e), CHUNK_ERROR);
+	cr_expect_eq(chunk_check(fx.store, 0, &d, &e), CHUNK_ERROR);
 	cr_expect_eq(e.code, ERR_IO);
 	cr_assert_eq(mkdir(fx.path, 0755), 0);
-	cr_expect_eq(chunk_check(fx.store, &d, &e), CHUNK_ERROR);
+	cr_expect_eq(chunk_check(fx.store, 0, &d, &e), CHUNK_ERROR);
 	cr_expect_eq(e.code, ERR_IO);
 }
 
@@ -344,7 +344,7 @@ Test(chunk_store, leaves_nothing_when_a_write_fails)
 		n += entry->d_name[0] != '.';
 	closedir(list);
 	cr_expect_eq(n, 0);
-	cr_expect_eq(chunk_check(fx.store, &d, &e), CHUNK_MISSING);
+	cr_expect_eq(chunk_check(fx.store, 0, &d, &e), CHUNK_MISSING);
 	free(enc);
 }
 

@@ -66,10 +66,10 @@ check_folder(struct store *s, const struct digest *d, struct err *e)
 }
 
 static enum chunk_state
-look(struct store *s, const char *path, struct stat *st, int *sys_out)
+look(int chunks_fd, const char *path, struct stat *st, int *sys_out)
 {
 	*sys_out = 0;
-	if (fstatat(s->chunks_fd, path, st, AT_SYMLINK_NOFOLLOW) == -1) {
+	if (fstatat(chunks_fd, path, st, AT_SYMLINK_NOFOLLOW) == -1) {
 		*sys_out = errno;
 		return errno == ENOENT ? CHUNK_MISSING : CHUNK_ERROR;
 	}
@@ -79,18 +79,20 @@ look(struct store *s, const char *path, struct stat *st, int *sys_out)
 }
 
 enum chunk_state
-chunk_check(struct store *s, const struct digest *d, struct err *e)
+chunk_check(struct store *s, unsigned int lane, const struct digest *d,
+    struct err *e)
 {
+	int chunks_fd = s->lane_fds[lane];
 	char path[DIGEST_CHUNK_PATH_LEN + 1], hex[DIGEST_HEX_LEN + 1];
 	enum chunk_state state;
 	struct stat st;
 	int sys;
 
 	digest_chunk_path(d, path);
-	state = look(s, path, &st, &sys);
+	state = look(chunks_fd, path, &st, &sys);
 	/* A second look: it may just be replaced by rename. */
 	if (state == CHUNK_MISSING)
-		state = look(s, path, &st, &sys);
+		state = look(chunks_fd, path, &st, &sys);
 	if (state == CHUNK_MISSING && check_folder(s, d, e) == -1)
 		return CHUNK_ERROR;
 	if (state == CHUNK_ERROR) {

@@ -249,7 +249,7 @@ find_in_index(struct store *s, int fd, const struct digest *digests, size_t n,
 			if (bsearch(&entries[i].digest, digests, n,
 				sizeof(*digests), cmp) == NULL)
 				continue;
-			state = chunk_check(s, &entries[i].digest, e);
+			state = chunk_check(s, 0, &entries[i].digest, e);
 			if (state == CHUNK_ERROR)
 				return -1;
 			*hit_out = entries[i].digest;

@@ -201,6 +201,7 @@ static int
 open_dirs(struct store *s, struct err *e)
 {
 	struct stat st;
+	unsigned int i;
 
 	s->root_fd = io_openat(AT_FDCWD, s->path, O_RDONLY | O_DIRECTORY, 0, e);
 	if (s->root_fd == -1)
@@ -209,6 +210,12 @@ open_dirs(struct store *s, struct err *e)
 	    O_RDONLY | O_DIRECTORY, 0, e);
 	if (s->chunks_fd == -1)
 		return err_wrap(e, "\"%s\" is not a datastore", s->path);
+	for (i = 0; i < STORE_LANES; i++) {
+		s->lane_fds[i] =
+		    io_openat(s->chunks_fd, ".", O_RDONLY | O_DIRECTORY, 0, e);
+		if (s->lane_fds[i] == -1)
+			return -1;
+	}
 	if (fstat(s->root_fd, &st) == -1)
 		return err_errno(e, errno, "stat \"%s\"", s->path);
 	s->dev = st.st_dev;
@@ -239,6 +246,8 @@ store_open(struct store **out, const struct store_opts *opts, struct err *e)
 
 	*out = NULL;
 	s->root_fd = s->chunks_fd = s->sessions_fd = s->lock_fd = -1;
+	for (i = 0; i < STORE_LANES; i++)
+		s->lane_fds[i] = -1;
 	snprintf(s->name, sizeof(s->name), "%s", opts->name);
 	s->path = xstrdup(opts->path);
 	s->reserve = opts->reserve;
@@ -269,6 +278,8 @@ store_close(struct store **sp, bool clean)
 		pthread_mutex_destroy(&s->stripes[i]);
 	pthread_mutex_destroy(&s->sync_lock);
 	io_close(&s->sessions_fd);
+	for (i = 0; i < STORE_LANES; i++)
+		io_close(&s->lane_fds[i]);
 	io_close(&s->chunks_fd);
 	io_close(&s->root_fd);
 	io_close(&s->lock_fd);

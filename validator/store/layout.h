@@ -33,6 +33,8 @@ struct store_state;
 #define STORE_FILE_MODE 0644
 #define STORE_PRIVATE_MODE 0700 /* .holdfast and below */
 
+#define STORE_LANES 8 /* see chunk_check() */
+
 #define STORE_STRIPES 256 /* of the order between changes of a chunk */
 
 /* Open with store_open(); the fields are for reading in this folder. */
@@ -41,6 +43,7 @@ struct store {
 	char *path;
 	int root_fd; /* O_RDONLY, as all of these */
 	int chunks_fd;
+	int lane_fds[STORE_LANES]; /* of .chunks, too */
 	int sessions_fd;
 	int lock_fd;
 	dev_t dev; /* of BASE */

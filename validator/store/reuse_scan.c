@@ -25,6 +25,7 @@
 #include "common/format/index.h"
 #include "common/mem.h"
 #include "validator/store/bitmap.h"
+#include "validator/store/layout.h"
 #include "validator/store/scan_window.h"
 #include "validator/store/threads.h"
 
@@ -204,13 +205,14 @@ leave_out(struct reuse_scan *s, const struct scan_entry *group, size_t n)
 
 /* One chunk, which n neighbours in the window name. */
 static void
-check_group(struct reuse_scan *s, const struct scan_entry *group, size_t n)
+check_group(struct reuse_scan *s, unsigned int lane,
+    const struct scan_entry *group, size_t n)
 {
 	enum chunk_state state;
 	struct err e = {0};
 	size_t i;
 
-	state = chunk_check(s->o.store, &group->digest, &e);
+	state = chunk_check(s->o.store, lane, &group->digest, &e);
 	switch (state) {
 	case CHUNK_OK:
 		for (i = 0; i < n; i++)
@@ -247,6 +249,7 @@ check_run(struct store_job *job)
 	struct scan_job *j = (struct scan_job *)job;
 	struct reuse_scan *s = j->scan;
 	const struct scan_entry *group;
+	unsigned int lane = (unsigned int)(j - s->jobs) % STORE_LANES;
 	size_t n, done = 0, stats = 0;
 
 	for (; done < SLICE_LEN && take_part(s, j); j->at += n, done += n) {
@@ -257,7 +260,7 @@ check_run(struct store_job *job)
 		if (is_urgent(s) && !is_referenced(s, group, n)) {
 			leave_out(s, group, n);
 		} else {
-			check_group(s, group, n);
+			check_group(s, lane, group, n);
 			stats++;
 		}
 	}
