@@ -57,6 +57,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_locks.py \
 	tests/process/test_metrics.py \
 	tests/process/test_mounts.py \
+	tests/process/test_out_of_memory.py \
 	tests/process/test_params.py \
 	tests/process/test_permissions.py \
 	tests/process/test_powercut.py \
