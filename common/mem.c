@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/err.h"
 #include "common/log.h"
 
 static _Thread_local int demanding;
@@ -68,6 +69,20 @@ xmemdup(const void *p, size_t len)
 	if (len > 0)
 		memcpy(copy, p, len);
 	return copy;
+}
+
+int
+mem_grow(void *v, size_t n, size_t size, struct err *e)
+{
+	void *p, *bigger;
+
+	memcpy(&p, v, sizeof(p));
+	bigger = reallocarray(p, n > 0 ? n : 1, size);
+	if (bigger == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory for %zu entries",
+		    n);
+	memcpy(v, &bigger, sizeof(bigger));
+	return 0;
 }
 
 char *

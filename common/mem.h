@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+struct err;
+
 /*
  * No allocation of up to MEM_SMALL_MAX bytes fails, be it of ours or of a
  * library: without memory the process ends as if it were killed, with a line
@@ -26,6 +28,9 @@ void *xmalloc(size_t len) __attribute__((malloc));
 void *xcalloc(size_t n, size_t size) __attribute__((malloc));
 void *xreallocarray(void *p, size_t n, size_t size);
 void *xmemdup(const void *p, size_t len);
+/* For what clients can make long: room for n elements in *v, a pointer to
+ * them or to NULL, which may move; -1 (ERR_NOMEM) leaves all as it was. */
+int mem_grow(void *v, size_t n, size_t size, struct err *e);
 char *xstrdup(const char *s);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -62,26 +62,28 @@ static int
 list_group(struct pruning *p, const struct backup_ns *ns,
     const struct backup_group *g)
 {
-	struct prune_item *items;
+	struct prune_item *items = NULL;
 	struct prune_snap *s;
 	struct snap_info *infos;
 	size_t i, n;
+	int rv = -1;
 
 	if (snap_dir_list(p->c->vs->store, ns, g, &infos, &n, p->e) == -1)
 		return -1;
 	if (p->n + n > PRUNE_SNAPS_MAX) {
-		free(infos);
-		return err_set(p->e, ERR_LIMIT, "too many snapshots");
+		err_set(p->e, ERR_LIMIT, "too many snapshots");
+		goto out;
 	}
-	items = xcalloc(n + 1, sizeof(*items));
-	for (i = 0; i < n; i++) {
-		items[i].time = infos[i].time;
-		items[i].finished = infos[i].finished;
-		items[i].is_protected = infos[i].is_protected;
-	}
-	free(infos);
+	if (mem_grow(&items, n, sizeof(*items), p->e) == -1 ||
+	    mem_grow(&p->snaps, p->n + n, sizeof(*p->snaps), p->e) == -1)
+		goto out;
+	for (i = 0; i < n; i++)
+		items[i] = (struct prune_item){
+		    .time = infos[i].time,
+		    .finished = infos[i].finished,
+		    .is_protected = infos[i].is_protected,
+		};
 	prune_mark_group(&p->rules, items, n);
-	p->snaps = xreallocarray(p->snaps, p->n + n + 1, sizeof(*p->snaps));
 	for (i = n; i-- > 0;) {
 		s = &p->snaps[p->n++];
 		memset(s, 0, sizeof(*s));
@@ -91,8 +93,11 @@ list_group(struct pruning *p, const struct backup_ns *ns,
 		s->mark = items[i].mark;
 		s->is_protected = items[i].is_protected;
 	}
+	rv = 0;
+out:
+	free(infos);
 	free(items);
-	return 0;
+	return rv;
 }
 
 /* Which groups of a whole namespace: with Prune alone only one's own. */

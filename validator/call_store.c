@@ -212,6 +212,7 @@ ns_delete_collect(void *ctx, const struct backup_ns *ns)
 	struct ns_delete *d = ctx;
 	struct backup_group *groups;
 	size_t i, n;
+	int rv;
 
 	if (group_dir_list(d->c->vs->store, ns, &groups, &n, d->e) == -1)
 		return -1;
@@ -219,13 +220,13 @@ ns_delete_collect(void *ctx, const struct backup_ns *ns)
 		free(groups);
 		return err_set(d->e, ERR_LIMIT, "too many groups");
 	}
-	d->groups = xreallocarray(d->groups, d->n + n + 1, sizeof(*d->groups));
-	for (i = 0; i < n; i++) {
+	rv = mem_grow(&d->groups, d->n + n, sizeof(*d->groups), d->e);
+	for (i = 0; rv == 0 && i < n; i++) {
 		d->groups[d->n].ns = *ns;
 		d->groups[d->n++].snap = (struct backup_snapshot){groups[i], 0};
 	}
 	free(groups);
-	return 0;
+	return rv;
 }
 
 static int

@@ -10,6 +10,7 @@
 
 #include <criterion/criterion.h>
 
+#include "common/err.h"
 #include "common/proc.h"
 
 /* AddressSanitizer ends the program itself for such sizes. */
@@ -62,6 +63,20 @@ Test(mem, a_library_may_demand_it, .exit_code = PROC_EXIT_FATAL)
 
 	mem_demand(1);
 	cr_expect_null(malloc(len));
+}
+
+Test(mem, a_list_that_cannot_grow_stays)
+{
+	struct err e = {0};
+	int *v = NULL;
+
+	cr_assert_eq(mem_grow(&v, 1, sizeof(*v), &e), 0);
+	v[0] = 7;
+	cr_expect_eq(mem_grow(&v, SIZE_MAX / 8, sizeof(*v), &e), -1);
+	cr_expect_eq(e.code, ERR_NOMEM);
+	cr_expect_eq(mem_grow(&v, SIZE_MAX / 2, sizeof(*v), &e), -1);
+	cr_expect_eq(v[0], 7);
+	free(v);
 }
 
 #endif

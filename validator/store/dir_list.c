@@ -44,6 +44,7 @@ dir_list(int fd, unsigned char type, bool (*wanted)(const char *name),
 	DIR *dir = copy != -1 ? fdopendir(copy) : NULL;
 	struct dirent *d;
 	size_t cap = 0;
+	int rv = 0;
 
 	*out = (struct name_list){0};
 	if (dir == NULL) {
@@ -51,25 +52,24 @@ dir_list(int fd, unsigned char type, bool (*wanted)(const char *name),
 		io_close(&copy);
 		return -1;
 	}
-	while (errno = 0, (d = readdir(dir)) != NULL) {
+	while (rv == 0 && (errno = 0, d = readdir(dir)) != NULL) {
 		if (!wanted(d->d_name) || !has_type(fd, d, type))
 			continue;
 		if (out->n == cap) {
 			cap = cap > 0 ? 2 * cap : 16;
-			out->v = xreallocarray(out->v, cap, sizeof(*out->v));
+			rv = mem_grow(&out->v, cap, sizeof(*out->v), e);
 		}
-		out->v[out->n++] = xstrdup(d->d_name);
+		if (rv == 0)
+			out->v[out->n++] = xstrdup(d->d_name);
 	}
-	if (errno != 0) {
-		err_errno(e, errno, "list a folder");
-		name_list_fini(out);
-		closedir(dir);
-		return -1;
-	}
+	if (rv == 0 && errno != 0)
+		rv = err_errno(e, errno, "list a folder");
 	closedir(dir);
-	if (out->n > 1)
+	if (rv == -1)
+		name_list_fini(out);
+	else if (out->n > 1)
 		qsort(out->v, out->n, sizeof(*out->v), compare);
-	return 0;
+	return rv;
 }
 
 void

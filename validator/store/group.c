@@ -228,7 +228,7 @@ add_type(int ns_fd, enum backup_type type, struct backup_group **groups,
 	struct name_list names;
 	struct err why = {0};
 	size_t i;
-	int fd;
+	int fd, rv;
 
 	fd = path_open(ns_fd, backup_type_str(type), O_RDONLY | O_DIRECTORY, 0,
 	    &why);
@@ -240,20 +240,19 @@ add_type(int ns_fd, enum backup_type type, struct backup_group **groups,
 			*e = why;
 		return -1;
 	}
-	if (dir_list(fd, DT_DIR, backup_id_valid, &names, e) == -1) {
-		io_close(&fd);
+	rv = dir_list(fd, DT_DIR, backup_id_valid, &names, e);
+	io_close(&fd);
+	if (rv == -1)
 		return -1;
-	}
-	*groups = xreallocarray(*groups, *n + names.n, sizeof(**groups));
-	for (i = 0; i < names.n; i++) {
+	rv = mem_grow(groups, *n + names.n, sizeof(**groups), e);
+	for (i = 0; rv == 0 && i < names.n; i++) {
 		(*groups)[*n].type = type;
 		snprintf((*groups)[*n].id, sizeof((*groups)[*n].id), "%s",
 		    names.v[i]);
 		(*n)++;
 	}
 	name_list_fini(&names);
-	io_close(&fd);
-	return 0;
+	return rv;
 }
 
 int

@@ -60,20 +60,18 @@ snap_dir_list(struct store *s, const struct backup_ns *ns,
     struct err *e)
 {
 	struct name_list names = {0};
-	struct snap_info *snaps;
+	struct snap_info *snaps = NULL;
 	size_t i, k;
-	int fd;
+	int fd, rv = -1;
 
 	*snaps_out = NULL;
 	*n_out = 0;
 	fd = group_dir_open(s, ns, g, e);
 	if (fd == -1)
 		return -1;
-	if (dir_list(fd, DT_DIR, is_time, &names, e) == -1) {
-		io_close(&fd);
-		return -1;
-	}
-	snaps = xcalloc(names.n, sizeof(*snaps));
+	if (dir_list(fd, DT_DIR, is_time, &names, e) == -1 ||
+	    mem_grow(&snaps, names.n, sizeof(*snaps), e) == -1)
+		goto out;
 	/* Names of times sort as times do. */
 	for (i = 0; i < names.n; i++) {
 		k = names.n - 1 - i;
@@ -84,9 +82,11 @@ snap_dir_list(struct store *s, const struct backup_ns *ns,
 	}
 	*snaps_out = snaps;
 	*n_out = names.n;
+	rv = 0;
+out:
 	name_list_fini(&names);
 	io_close(&fd);
-	return 0;
+	return rv;
 }
 
 int
