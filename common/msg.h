@@ -51,6 +51,10 @@ enum session_kind {
 #define SESSION_FLAG_DEBUG 0x1u
 #define SESSION_FLAG_BENCHMARK 0x2u
 #define SESSION_FLAG_CALL 0x4u /* a reader for one call, refused like one */
+/* The client's Upgrade header is missing or names something else: to be
+ * refused, but not before its rights and the datastore were looked at. */
+#define SESSION_FLAG_NO_UPGRADE 0x8u
+#define SESSION_FLAG_OTHER_UPGRADE 0x10u
 
 enum credential_kind {
 	CREDENTIAL_TICKET = 1,
@@ -60,7 +64,7 @@ enum credential_kind {
 enum manifest_op {
 	MANIFEST_OP_READ = 1, /* verify_state and upid only */
 	MANIFEST_OP_STATS,    /* add chunk_upload_stats n0..n3 */
-	MANIFEST_OP_VERIFY,   /* set verify_state: state, text = UPID */
+	MANIFEST_OP_VERIFY,   /* set verify_state: state, text is a UPID */
 	MANIFEST_OP_NOTES,    /* set notes: text */
 	MANIFEST_OP_FILES,    /* the result: an ARCHIVE record for each file */
 };

@@ -116,16 +116,14 @@ upgrade(struct request *req, enum session_kind kind, enum grant_purpose purpose,
 	struct api *api = req->app;
 	struct api_upgrading *up;
 
-	if (wanted == NULL || strcmp(wanted, protocol) != 0) {
-		request_reply_text(req, 400,
-		    wanted == NULL ? "missing Upgrade header"
-				   : "invalid protocol name");
-		return;
-	}
 	up = xcalloc(1, sizeof(*up));
 	up->protocol = protocol;
 	up->msg.kind = (uint8_t)kind;
 	api_fill_open(&up->msg, req);
+	if (wanted == NULL)
+		up->msg.flags |= SESSION_FLAG_NO_UPGRADE;
+	else if (strcmp(wanted, protocol) != 0)
+		up->msg.flags |= SESSION_FLAG_OTHER_UPGRADE;
 	api_copy(m.store, sizeof(m.store), up->msg.store);
 	api_copy(m.ns, sizeof(m.ns), up->msg.ns);
 	req->state = up;

@@ -601,6 +601,7 @@ open_rights(struct peer *p, const struct msg_SESSION_OPEN *m,
 	return 0;
 }
 
+/* In the order of wire-protocol 4.1 and 5.1. */
 static int
 open_store(struct validator *v, const struct msg_SESSION_OPEN *m,
     struct vstore **out, struct err *e)
@@ -608,6 +609,10 @@ open_store(struct validator *v, const struct msg_SESSION_OPEN *m,
 	if (validator_store_use(v, m->store, m->kind == SESSION_KIND_BACKUP,
 		out, e) == -1)
 		return -1;
+	if (m->flags & SESSION_FLAG_NO_UPGRADE)
+		return err_set(e, ERR_INVALID, "missing Upgrade header");
+	if (m->flags & SESSION_FLAG_OTHER_UPGRADE)
+		return err_set(e, ERR_INVALID, "invalid protocol name");
 	if ((*out)->nsessions >= (*out)->conf->max_sessions)
 		return err_set(e, ERR_LIMIT,
 		    "datastore '%s' has too many open sessions", m->store);

@@ -117,13 +117,31 @@ def test_backup_refused(world, name):
     begins(upgrade(world, **change), status, text)
 
 
-def test_upgrade_without_the_header(world):
+@pytest.mark.parametrize('path', ['backup', 'reader'])
+@pytest.mark.parametrize('header, text', [
+    ({}, 'missing Upgrade header'),
+    ({'Upgrade': 'websocket'}, 'invalid protocol name')], ids=str)
+def test_header_comes_after_rights_and_store(world, path, header, text):
+    """And before all else, in the order of wire-protocol 4.1 and 5.1."""
     kind, name, when = world.base
-    for path in ('backup', 'reader'):
-        r = world.conn.request('GET', path, {
+    conns = {who: world.accounts.connect(who) for who in (STRANGER, OWNER)}
+
+    def ask(who=OWNER, **change):
+        return conns[who].request('GET', path, {
             'store': 'store', 'backup-type': kind, 'backup-id': name,
-            'backup-time': when + 1})
-        said(r, 400, 'missing Upgrade header')
+            'backup-time': when + 1, **pbs.dashed(change)}, headers=header)
+    begins(ask(backup_time=0), 400, 'parameter verification failed - ')
+    if path == 'backup':
+        said(ask(STRANGER), 403, "missing permissions 'Datastore.Backup' on "
+                                 "'/datastore/store'")
+    else:
+        said(ask(STRANGER), 400, 'no permissions on /datastore/store')
+    said(ask(store='nowhere'), 400, "no such datastore 'nowhere'")
+    said(ask(store='away'), 400, "datastore 'away' is in offline "
+                                 'maintenance mode: no disk')
+    said(ask(), 400, text)
+    said(ask(ns='no/where'), 400, text)
+    assert conns[OWNER].get('version')
 
 
 def test_store_that_is_not_there_or_closed(world):
@@ -302,6 +320,23 @@ def test_namespace_that_is_not_empty(world):
          'missing Datastore.Modify on /datastore/store')
     said(world.request('DELETE', 'namespace', ns=''), 400,
          'Cannot create/delete root namespace!')
+
+
+def test_limits_of_namespaces(world):
+    """Seven levels, 32 characters a name, 256 in all."""
+    def create(parent, name):
+        return world.request('POST', 'namespace', parent=parent, name=name)
+    ns = ''
+    for i in range(7):
+        name = f'level{i}'
+        ns = create(ns, name).check().data
+    assert ns.count('/') == 6
+    assert create(ns, 'level7').status == 400
+    assert create('', 'x' * 32).check().data == 'x' * 32
+    assert create('', 'x' * 33).status == 400
+    r = world.request('GET', 'namespace', parent='level0', max_depth=2)
+    assert [x['ns'] for x in r.check().data] == \
+        ['level0', 'level0/level1', 'level0/level1/level2']
 
 
 def test_second_log(world):
