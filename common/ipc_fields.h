@@ -318,7 +318,7 @@
 
 /* A stored manifest, by descriptor: op (enum manifest_op) reads or changes
  * it; the changed one is written at out_block.  n0..n3: upload statistics.
- * text: UPID or new notes. */
+ * text_len: the first bytes of the arena are a UPID or new notes. */
 #define MSG_CHK_FILE(F)      \
 	F(u8, op, 0)         \
 	F(u32, out_block, 0) \
@@ -327,7 +327,7 @@
 	F(u64, n1, 0)        \
 	F(u64, n2, 0)        \
 	F(u64, n3, 0)        \
-	F(bytes, text, IPC_BULK_MAX)
+	F(u32, text_len, 0)
 
 /* A stored chunk, by descriptor: read, CRC, and digest where unencrypted.
  * size 0: any plain size; the verdict says which (0 if encrypted). */

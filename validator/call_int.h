@@ -18,12 +18,13 @@
 #include "common/grant.h"
 #include "common/msg.h"
 #include "common/privs.h"
+#include "common/format/manifest.h"
 #include "common/format/snapshot.h"
 #include "validator/call.h"
 #include "validator/store/lockdb.h"
 #include "validator/store/threads.h"
 
-#define CALL_NOTES_MAX 57344u
+#define CALL_NOTES_MAX MANIFEST_NOTES_MAX
 #define CALL_OWN_AUTH_ID "root@pam"
 
 struct peer;

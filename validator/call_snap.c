@@ -123,13 +123,13 @@ notes_edited(void *arg, const struct err *why, bool no_manifest)
 static void
 notes_read(struct call *c)
 {
-	struct checker_op op = {.op = MANIFEST_OP_NOTES, .text = c->data};
+	struct checker_op op = {.op = MANIFEST_OP_NOTES};
 
 	if (c->rv == -1)
 		call_end(c);
 	else
 		manifest_edit_start(c->v->edits, c->vs, &c->ns, &c->snap, &op,
-		    notes_edited, c);
+		    c->data, notes_edited, c);
 }
 
 static int

@@ -301,23 +301,15 @@ checker_manifest_op(struct checker *c, int fd, const struct checker_op *op,
 	    .n1 = op->stats.size,
 	    .n2 = op->stats.compressed_size,
 	    .n3 = op->stats.duplicates,
+	    .text_len = op->text_len,
 	};
 	struct request *r = request_new(MSG_ID_CHK_MANIFESTED,
 	    CHECKER_MANIFEST_BLOCKS * ARENA_BLOCK, arg);
-	uint8_t *buf = xmalloc(MSG_MAX_CHK_FILE);
+	uint8_t buf[MSG_MAX_CHK_FILE];
 	struct wire_w w;
-	int rv;
 
-	m.text = (const uint8_t *)(op->text != NULL ? op->text : "");
-	m.text_len = (uint32_t)strlen((const char *)m.text);
 	r->manifest_fn = fn;
-	wire_w_init(&w, buf, MSG_MAX_CHK_FILE);
-	if (msg_put_CHK_FILE(&w, &m) == -1) {
-		free(buf);
-		free(r);
-		return err_set(e, ERR_PARAM, "text is too long");
-	}
-	rv = checker_ask(c, MSG_ID_CHK_FILE, buf, &w, fd, r, e);
-	free(buf);
-	return rv;
+	wire_w_init(&w, buf, sizeof(buf));
+	msg_put_CHK_FILE(&w, &m);
+	return checker_ask(c, MSG_ID_CHK_FILE, buf, &w, fd, r, e);
 }

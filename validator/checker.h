@@ -108,13 +108,14 @@ int checker_stored(struct checker *c, int fd, uint32_t size,
 int checker_manifest_import(struct checker *c, uint32_t block, uint32_t len,
     const struct backup_snapshot *snapshot, checker_manifest_fn *fn, void *arg,
     struct err *e);
-/* fd: a stored manifest, lent.  op: enum manifest_op; stats, state, text
- * (UPID or notes) as that one wants them. */
+/* fd: a stored manifest, lent.  op: enum manifest_op; stats, state and text
+ * (UPID or notes) as that one wants them.  The text itself is what the arena
+ * begins with that checker_take() got. */
 struct checker_op {
 	uint8_t op;
 	enum verify_state state;
 	struct manifest_stats stats;
-	const char *text; /* NULL: none */
+	uint32_t text_len;
 };
 int checker_manifest_op(struct checker *c, int fd, const struct checker_op *op,
     checker_manifest_fn *fn, void *arg, struct err *e);

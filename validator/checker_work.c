@@ -261,6 +261,27 @@ work_manifest_files(struct checker_work *w, struct judge_manifest *jm,
 	return 0;
 }
 
+/* A copy of what the arena begins with; NULL and e if that is no text. */
+static char *
+work_text(struct checker_work *w, uint32_t len, struct err *e)
+{
+	const uint8_t *src = arena_at(&w->in, 0, len);
+	char *text;
+
+	if (len > 0 && src == NULL) {
+		err_set(e, ERR_PROTO, "text outside of the arena");
+		return NULL;
+	}
+	text = xcalloc(1, (size_t)len + 1);
+	if (len > 0)
+		memcpy(text, src, len);
+	if (strlen(text) == len)
+		return text;
+	free(text);
+	err_set(e, ERR_PARAM, "text contains a zero byte");
+	return NULL;
+}
+
 static int
 work_manifest_op(struct checker_work *w, const struct msg_CHK_FILE *f,
     size_t len, struct judge_manifest *jm, struct err *e)
@@ -284,11 +305,9 @@ work_manifest_op(struct checker_work *w, const struct msg_CHK_FILE *f,
 		return judge_manifest_finish(w->judge, w->file, len, &snap,
 		    &stats, jm, e);
 	}
-	text = xcalloc(1, (size_t)f->text_len + 1);
-	memcpy(text, f->text, f->text_len);
-	if (strlen(text) != f->text_len)
-		rv = err_set(e, ERR_PARAM, "text contains a zero byte");
-	else if (f->op == MANIFEST_OP_VERIFY)
+	if ((text = work_text(w, f->text_len, e)) == NULL)
+		return -1;
+	if (f->op == MANIFEST_OP_VERIFY)
 		rv = judge_manifest_mark(w->judge, w->file, len,
 		    (enum verify_state)f->state, text, jm, e);
 	else if (f->op == MANIFEST_OP_NOTES)

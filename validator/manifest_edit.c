@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "common/arena.h"
 #include "common/err.h"
 #include "common/io.h"
 #include "common/mem.h"
@@ -30,6 +31,7 @@ struct edit {
 	struct backup_snapshot snap;
 	struct checker_op op;
 	char *text;
+	struct arena arena; /* the text, for the checker */
 	manifest_edit_fn *fn;
 	void *arg;
 	bool started;
@@ -63,6 +65,7 @@ edit_free(struct edit *d)
 	TAILQ_REMOVE(&d->edits->list, d, entry);
 	vstore_unhold(d->vs);
 	checker_release(&d->checker);
+	arena_fini(&d->arena);
 	io_close(&d->fd);
 	io_close(&d->dir_fd);
 	free(d->text);
@@ -190,27 +193,38 @@ edit_read(struct store_job *job)
 	d->rv = d->fd == -1 ? -1 : 0;
 }
 
+static int
+edit_ask(struct edit *d, struct err *e)
+{
+	size_t len = strlen(d->text);
+
+	if (arena_create(&d->arena, "text", arena_blocks_for(len + 1), e) == -1)
+		return -1;
+	memcpy(d->arena.base, d->text, len);
+	d->op.text_len = (uint32_t)len;
+	d->checker = checker_take(d->edits->v->checkers, &d->arena, e);
+	return d->checker == NULL ? -1
+				  : checker_manifest_op(d->checker, d->fd,
+					&d->op, edit_changed, d, e);
+}
+
 static void
 edit_was_read(struct store_job *job)
 {
 	struct edit *d = (struct edit *)job;
 	struct err e;
 
-	if (d->rv == -1) {
+	if (d->rv == -1)
 		edit_end(d, &d->err);
-		return;
-	}
-	d->checker = checker_take(d->edits->v->checkers, NULL, &e);
-	if (d->checker == NULL ||
-	    checker_manifest_op(d->checker, d->fd, &d->op, edit_changed, d,
-		&e) == -1)
+	else if (edit_ask(d, &e) == -1)
 		edit_end(d, &e);
 }
 
 void
 manifest_edit_start(struct manifest_edits *m, struct vstore *vs,
     const struct backup_ns *ns, const struct backup_snapshot *snap,
-    const struct checker_op *op, manifest_edit_fn *fn, void *arg)
+    const struct checker_op *op, const char *text, manifest_edit_fn *fn,
+    void *arg)
 {
 	struct edit *d = xcalloc(1, sizeof(*d));
 
@@ -220,11 +234,10 @@ manifest_edit_start(struct manifest_edits *m, struct vstore *vs,
 	d->ns = *ns;
 	d->snap = *snap;
 	d->op = *op;
-	d->text = op->text != NULL ? xstrdup(op->text) : NULL;
-	d->op.text = d->text;
+	d->text = xstrdup(text);
 	d->fn = fn;
 	d->arg = arg;
-	d->dir_fd = d->fd = -1;
+	d->dir_fd = d->fd = d->arena.fd = -1;
 	d->rv = -1;
 	err_set(&d->err, ERR_ABORTED, "cancelled");
 	store_flow_init(&d->flow, vs->pool, STORE_CLASS_IO, 1);

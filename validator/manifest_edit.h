@@ -27,9 +27,10 @@ struct manifest_edits *manifest_edits_new(struct validator *v);
 /* After the stores' threads ended. */
 void manifest_edits_free(struct manifest_edits **m);
 
-/* op is copied, with its text.  fn comes once, from the loop. */
+/* op and text (its UPID or notes) are copied.  fn comes once, from the loop. */
 void manifest_edit_start(struct manifest_edits *m, struct vstore *vs,
     const struct backup_ns *ns, const struct backup_snapshot *snap,
-    const struct checker_op *op, manifest_edit_fn *fn, void *arg);
+    const struct checker_op *op, const char *text, manifest_edit_fn *fn,
+    void *arg);
 
 #endif

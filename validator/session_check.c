@@ -373,7 +373,6 @@ check_mark(void *ctx, const char *what)
 	struct checker_op op = {
 	    .op = MANIFEST_OP_VERIFY,
 	    .state = VERIFY_STATE_FAILED,
-	    .text = task_upid(s->task),
 	};
 	struct err e;
 
@@ -392,7 +391,7 @@ check_mark(void *ctx, const char *what)
 		log_err_e("session", &e, "cannot save id=%016" PRIx64, s->id);
 	session_hold(s);
 	manifest_edit_start(s->v->edits, s->vs, &s->ns, &base, &op,
-	    check_marked, s);
+	    task_upid(s->task), check_marked, s);
 	forget = xcalloc(1, sizeof(*forget));
 	forget->s = s;
 	session_hold(s);

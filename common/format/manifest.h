@@ -15,7 +15,7 @@
 #define MANIFEST_JSON_MAX (1u << 20)
 #define MANIFEST_FILES_MAX 4096
 #define MANIFEST_DEPTH_MAX 32
-#define MANIFEST_NOTES_MAX (64u << 10)
+#define MANIFEST_NOTES_MAX (512u << 10) /* a body of parameters is shorter */
 
 struct blob_codec;
 struct crypt;

@@ -184,7 +184,7 @@ def test_notes(val):
     assert val.store().manifest(snap)['unprotected']['notes'] == \
         'zwei\nZeilen ü'
     failure(w.call, 'SNAP_NOTES_SET', data=b'a\0b', **on(snap))
-    failure(w.call, 'SNAP_NOTES_SET', data=b'x' * 60000, **on(snap))
+    failure(w.call, 'SNAP_NOTES_SET', data=b'x' * 600000, **on(snap))
     failure(w.call, 'SNAP_NOTES_SET', data=b'x', **on(later(snap)))
     w.call('GROUP_NOTES_SET', data=b'group', **on(snap))
     assert w.call('GROUP_NOTES_GET', **on(snap))['data'] == b'group'

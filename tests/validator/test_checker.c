@@ -202,10 +202,11 @@ static const char manifest[] =
 
 Test(checker, imports_and_edits_manifests)
 {
+	static const char upid[] =
+	    "UPID:n:00000002:00000001:00000001:00000001:backup:s:r@pam:";
 	struct checker_op op = {.op = MANIFEST_OP_VERIFY,
 	    .state = VERIFY_STATE_FAILED,
-	    .text = "UPID:n:00000002:00000001:00000001:00000001:backup:s:"
-		    "r@pam:"};
+	    .text_len = sizeof(upid) - 1};
 	struct checker *c = take();
 	struct answer a = {0};
 	struct backup_snapshot snap;
@@ -226,6 +227,7 @@ Test(checker, imports_and_edits_manifests)
 	    checker_at(c, checker_manifest_block(c), a.out_len), a.out_len,
 	    NULL);
 	cr_assert_neq(fd, -1);
+	memcpy(arena.base, upid, sizeof(upid));
 	cr_assert_eq(checker_manifest_op(c, fd, &op, on_manifest, &a, NULL), 0);
 	close(fd);
 	wait_for(&a, 2);
@@ -234,7 +236,7 @@ Test(checker, imports_and_edits_manifests)
 	    checker_at(c, checker_manifest_block(c), a.out_len), a.out_len,
 	    NULL);
 	op.op = MANIFEST_OP_READ;
-	op.text = NULL;
+	op.text_len = 0;
 	cr_assert_eq(checker_manifest_op(c, fd, &op, on_manifest, &a, NULL), 0);
 	close(fd);
 	wait_for(&a, 3);

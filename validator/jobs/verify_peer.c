@@ -177,7 +177,6 @@ verify_peer_manifest(struct verify_peer *p, int fd, enum manifest_op op,
 	struct ipc_msg m;
 
 	*data_out = NULL;
-	msg.text = (const uint8_t *)"";
 	wire_w_init(&w, buf, sizeof(buf));
 	msg_put_CHK_FILE(&w, &msg);
 	if (ask(p, MSG_ID_CHK_FILE, buf, &w, fd, MSG_ID_CHK_MANIFESTED, &m,

@@ -291,11 +291,10 @@ done_go_on(void *arg)
 	struct checker_op op = {
 	    .op = MANIFEST_OP_VERIFY,
 	    .state = k->state,
-	    .text = running_job_upid(k->r),
 	};
 
 	manifest_edit_start(k->v->edits, k->vs, &k->ns, &k->snap, &op,
-	    snap_marked, k);
+	    running_job_upid(k->r), snap_marked, k);
 }
 
 JOB_HANDLER(snap_done)

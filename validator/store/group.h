@@ -16,7 +16,6 @@ struct store;
  * were parsed; no symbolic link is followed.  Locks are the caller's affair
  * (lockdb.h).  All block; for store threads.
  */
-#define GROUP_NOTES_MAX (64u << 10)
 
 /* A descriptor of the folder, the caller's, or -1: ERR_NOT_FOUND. */
 int group_dir_open(struct store *s, const struct backup_ns *ns,
