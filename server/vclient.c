@@ -163,6 +163,7 @@ vclient_on_welcome(struct vclient *v, struct err *e)
 	proc_backoff_reset(&v->backoff);
 	vclient_set_state(v, VCLIENT_STATE_UP);
 	vclient_pump(v);
+	vclient_arm(v);
 	return 0;
 }
 
