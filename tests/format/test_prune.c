@@ -207,6 +207,80 @@ Test(prune, daylight_saving)
 	    "kkrk");
 }
 
+#define NEW_YORK "EST5EDT,M3.2.0,M11.1.0"
+#define LORD_HOWE "LHST-10:30LHDT-11,M10.1.0,M4.1.0" /* half an hour */
+#define SYDNEY "AEST-10AEDT,M10.1.0,M4.1.0/3"
+
+/* The same switches west of Greenwich: on 2024-03-10 at 07:00Z, and back on
+ * 2024-11-03 at 06:00Z. */
+Test(prune, daylight_saving_in_new_york)
+{
+	/* 01:30 and 03:00: 02 is left out */
+	expect(NEW_YORK, RULES(.hourly = 9),
+	    TIMES("2024-03-10T07:30:00Z", "2024-03-10T07:00:00Z",
+		"2024-03-10T06:59:59Z", "2024-03-10T06:00:00Z"),
+	    "krkr");
+	/* 23 hours: 05:00Z until 04:00Z */
+	expect(NEW_YORK, RULES(.daily = 9),
+	    TIMES("2024-03-11T04:00:00Z", "2024-03-11T03:59:59Z",
+		"2024-03-10T05:00:00Z", "2024-03-10T04:59:59Z"),
+	    "kkrk");
+	/* 01:30 comes twice, and is one hour */
+	expect(NEW_YORK, RULES(.hourly = 9),
+	    TIMES("2024-11-03T07:30:00Z", "2024-11-03T06:30:00Z",
+		"2024-11-03T05:30:00Z", "2024-11-03T04:30:00Z"),
+	    "kkrk");
+	/* 25 hours: 04:00Z until 05:00Z */
+	expect(NEW_YORK, RULES(.daily = 9),
+	    TIMES("2024-11-04T05:00:00Z", "2024-11-04T04:59:59Z",
+		"2024-11-03T04:00:00Z", "2024-11-03T03:59:59Z"),
+	    "kkrk");
+	/* both weeks: 167 and 169 hours */
+	expect(NEW_YORK, RULES(.weekly = 9),
+	    TIMES("2024-11-04T05:00:00Z", "2024-11-04T04:59:59Z",
+		"2024-10-28T04:00:00Z", "2024-10-28T03:59:59Z",
+		"2024-03-11T04:00:00Z", "2024-03-11T03:59:59Z",
+		"2024-03-04T05:00:00Z", "2024-03-04T04:59:59Z"),
+	    "kkrkkkrk");
+}
+
+/* The other half of the year: back on 2024-04-07, forward on 2024-10-06, both
+ * at 16:00Z of the day before. */
+Test(prune, daylight_saving_in_sydney)
+{
+	expect(SYDNEY, RULES(.daily = 9),
+	    TIMES("2024-04-07T14:00:00Z", "2024-04-07T13:59:59Z",
+		"2024-04-06T13:00:00Z", "2024-04-06T12:59:59Z"),
+	    "kkrk");
+	expect(SYDNEY, RULES(.hourly = 9),
+	    TIMES("2024-04-06T17:30:00Z", "2024-04-06T16:30:00Z",
+		"2024-04-06T15:30:00Z", "2024-04-06T14:30:00Z"),
+	    "kkrk");
+	expect(SYDNEY, RULES(.daily = 9),
+	    TIMES("2024-10-06T13:00:00Z", "2024-10-06T12:59:59Z",
+		"2024-10-05T14:00:00Z", "2024-10-05T13:59:59Z"),
+	    "kkrk");
+	expect(SYDNEY, RULES(.hourly = 9),
+	    TIMES("2024-10-05T16:30:00Z", "2024-10-05T16:00:00Z",
+		"2024-10-05T15:59:59Z", "2024-10-05T15:00:00Z"),
+	    "krkr");
+}
+
+/* Half an hour: 02:00 becomes 02:30 on 2024-10-06 at 15:30Z of the day before,
+ * and 01:30 comes again on 2024-04-07 at 15:00Z of the day before. */
+Test(prune, daylight_saving_by_half_an_hour)
+{
+	expect(LORD_HOWE, RULES(.hourly = 9),
+	    TIMES("2024-10-05T16:00:00Z", "2024-10-05T15:59:59Z",
+		"2024-10-05T15:30:00Z", "2024-10-05T15:29:59Z"),
+	    "kkrk");
+	expect(LORD_HOWE, RULES(.hourly = 9),
+	    TIMES("2024-04-06T15:30:00Z", "2024-04-06T15:29:59Z",
+		"2024-04-06T15:00:00Z", "2024-04-06T14:00:00Z",
+		"2024-04-06T13:59:59Z"),
+	    "kkrrk");
+}
+
 /* A clock that is set back over midnight: the 27th comes a second time, after
  * a minute of the 28th. */
 Test(prune, day_that_comes_back)

@@ -128,12 +128,13 @@ class TestInstance(instance_module.Instance):
                 self.admin_json('task', 'log', upid)]
 
 
-def start(faults=False, **options):
+def start(faults=False, environment=None, **options):
     inst = TestInstance(make_folder())
+    inst.environment = environment or {}
     try:
         if faults:
             inst.faults = faults_module.Faults(inst.dir)
-            inst.environment = inst.faults.environment
+            inst.environment |= inst.faults.environment
         inst.start(**options)
     except BaseException:
         shutil.rmtree(inst.dir, ignore_errors=True)

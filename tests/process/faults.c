@@ -42,6 +42,8 @@ struct faults {
 	atomic_uint published;    /* renameat2() was there */
 	atomic_uint looks;        /* at chunks, so far */
 	atomic_uint create_errno; /* new chunks fail with this */
+	atomic_uint hold_fsync;
+	atomic_uint fsync_held;
 	char only[64]; /* hold and fail only this chunk, unless empty */
 };
 
@@ -170,6 +172,7 @@ fsync(int fd)
 
 	if (real == NULL)
 		real = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
+	hold(&faults->fsync_held, &faults->hold_fsync);
 	rv = real(fd);
 	if (atomic_load(&faults->published) != 0)
 		kill_point(KILL_AFTER_FSYNC);

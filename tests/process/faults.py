@@ -12,8 +12,9 @@ import subprocess
 from instance import wait_for
 
 WORDS = ('hold_check', 'check_held', 'check_errno', 'hold_sync', 'sync_held',
-         'sync_errno', 'kill_at', 'published', 'looks', 'create_errno')
-COUNTS = ('check_held', 'sync_held', 'looks')
+         'sync_errno', 'kill_at', 'published', 'looks', 'create_errno', 'hold_fsync',
+         'fsync_held')
+COUNTS = ('check_held', 'sync_held', 'looks', 'fsync_held')
 ONLY = 4 * len(WORDS)
 KILL_POINTS = ('before-sync', 'after-sync', 'before-publish', 'after-publish',
                'after-fsync')

@@ -37,6 +37,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_client.py \
 	tests/process/test_client_alone.py \
 	tests/process/test_client_manage.py \
+	tests/process/test_client_modes.py \
 	tests/process/test_durability.py \
 	tests/process/test_error_texts.py \
 	tests/process/test_file_access.py \

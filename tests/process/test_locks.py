@@ -1,12 +1,15 @@
 """Locks as clients meet them: a conflict is an error that names the holder,
 and nothing is held a moment longer than needed."""
 
+import threading
+
 import pytest
 
 from instance import wait_for
 from pbs import PbsError
 from store import time_text
 
+INSTANCE = {'faults': True}
 NAME = 'disk.img.fidx'
 SNAPSHOTS, GROUPS = 'admin/datastore/store/snapshots', \
     'admin/datastore/store/groups'
@@ -95,6 +98,31 @@ def test_a_reader_shares_its_snapshot(instance, snapshot, image):
     forget(instance, first)
     with instance.reader(second) as reader:
         assert reader.image(NAME) == image(1, seed=1)
+
+
+def test_a_call_in_work_has_its_snapshot_alone(instance, snapshot, image,
+                                               faults):
+    """Neither a reader nor a backup that is based on it comes in between
+    (wire-protocol 4.1, 5.1)."""
+    first = make(instance, snapshot(), image)
+    conn = instance.login()
+    protect = threading.Thread(target=conn.put, args=(
+        'admin/datastore/store/protected',), kwargs={
+            'backup_type': first[0], 'backup_id': first[1],
+            'backup_time': first[2], 'protected': True})
+    faults.hold_fsync = 1
+    protect.start()
+    assert wait_for(lambda: faults.fsync_held)
+    locked = 'unable to acquire lock on snapshot directory ' \
+        f'"{first[0]}/{first[1]}/{time_text(first[2])}" - '
+    assert refused(instance.backup, snapshot(first)).startswith(
+        locked + 'base snapshot is already locked by another operation')
+    assert refused(instance.reader, first).startswith(
+        locked + 'locked by another operation')
+    faults.clear()
+    protect.join()
+    with instance.backup(snapshot(first)), instance.reader(first):
+        pass
 
 
 def test_a_snapshot_in_work_is_no_snapshot(instance, snapshot, image):

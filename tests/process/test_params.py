@@ -425,6 +425,27 @@ def test_body_too_long(asker, call):
     assert r.text != 'Request body too large' and r.status < 500
 
 
+raw = pytest.mark.parametrize(
+    'call', [c for c in ALL_CALLS if c.raw], ids=str)
+
+
+@raw
+def test_body_of_a_raw_call_too_long(asker, call):
+    """Refused or thrown away, and the next request is answered."""
+    r = asker.send(call, form(asker.least(call, 'query')),
+                   bytes(BODY_MAX + 1), 'application/octet-stream')
+    assert r.status == 400 or (r.status == 200 and 'speedtest' in call.path) \
+        or r.status == 401 and call.path == 'chunk'
+    assert PARAM_ERROR in asker.send(call, 'no-such=1').text
+
+
+def test_log_too_long(asker):
+    call = next(c for c in ALL_CALLS if c.path.endswith('upload-backup-log'))
+    r = asker.send(call, form(asker.least(call, 'query')),
+                   pbs.blob(bytes((16 << 20) + 33)))
+    assert (r.status, r.text) == (400, 'backup log is too large')
+
+
 # ---- nobody
 
 def send_alone(instance, call, headers, found):

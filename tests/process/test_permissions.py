@@ -1,13 +1,16 @@
-"""Who may do what (wire-protocol 6): every role, on groups of one's own, of
-one's token, of one's user, of somebody else, and on none, in every call.
-The tables are the specification's; the program's are not looked at."""
+"""Who may do what (wire-protocol 6): every role in every call, where a call
+is about a group on one's own, of one's token, of one's user, of somebody else,
+and on none.  The tables are the specification's; the program's are not looked
+at."""
 
+import os
 import shutil
 import subprocess
 
 import pytest
 
 import accounts
+import calls
 import pbs
 from accounts import ROLES, Accounts, all_at_once, owns, privileges, user_of
 from pbs import blob
@@ -74,6 +77,60 @@ REQUESTS = {
 }
 # Calls with a group of their own: they change it or take its lock.
 USES = {'change-owner': 'owner', 'verify': 'session'}
+# What is about no group.
+# call: (free with; None: anybody who is logged in, path that counts below the
+#        datastore, method, path, parameters)
+ON_STORE = 'admin/datastore/{store}'
+TASK = 'nodes/localhost/tasks/{upid}'  # somebody else's
+WIDE = {
+    'ping':        (None, '', 'GET', 'ping', {}),
+    'version':     (None, '', 'GET', 'version', {}),
+    'identity':    (None, '', 'GET', 'nodes/localhost/identity', {}),
+    'realms':      (None, '', 'GET', 'access/domains', {}),
+    'roles':       (None, '', 'GET', 'access/roles', {}),
+    'users':       (None, '', 'GET', 'access/users', {}),
+    'permissions': (None, '', 'GET', 'access/permissions', {}),
+    'logout':      (None, '', 'DELETE', 'access/ticket', {}),
+    'stores':      (None, '', 'GET', 'admin/datastore', {}),
+    'status':      ('Audit Backup', '', 'GET', f'{ON_STORE}/status', {}),
+    'gc-status':   ('Audit', '', 'GET', f'{ON_STORE}/gc', {}),
+    'gc':          ('Modify', '', 'POST', f'{ON_STORE}/gc', {}),
+    'groups':      ('Audit Backup', NS, 'GET', f'{ON_STORE}/groups',
+                    {'ns': NS}),
+    'snapshots':   ('Audit Backup', NS, 'GET', f'{ON_STORE}/snapshots',
+                    {'ns': NS}),
+    'namespaces':  ('Audit Modify Read Backup', NS, 'GET',
+                    f'{ON_STORE}/namespace', {'parent': NS}),
+    'create-ns':   ('Modify', NS, 'POST', f'{ON_STORE}/namespace',
+                    {'parent': NS, 'name': 'new'}),
+    # With a group of the caller's in it.
+    'delete-ns':   ('Modify', NS, 'DELETE', f'{ON_STORE}/namespace',
+                    {'ns': '{mine}', 'delete-groups': True}),
+    'verify-ns':   ('Verify', f'{NS}/empty', 'POST', f'{ON_STORE}/verify',
+                    {'ns': f'{NS}/empty'}),
+    'prune-ns':    ('Modify Prune', NS, 'POST', f'{ON_STORE}/prune-datastore',
+                    {'ns': NS, 'max-depth': 0, 'keep-last': 1,
+                     'dry-run': True}),
+    'tasks':       (None, '', 'GET', 'nodes/localhost/tasks', {}),
+    'task-status': ('Sys.Audit', '', 'GET', f'{TASK}/status', {}),
+    'task-log':    ('Sys.Audit', '', 'GET', f'{TASK}/log', {}),
+    'task-stop':   ('Sys.Modify', '', 'DELETE', TASK, {}),
+}
+# Who has none of these privileges is told so in other words.
+WIDE_DENIED = {
+    'status':      (403, 'permission check failed'),
+    'namespaces':  (403, 'permission check failed'),
+    'task-status': (400, 'task access not allowed'),
+    'task-log':    (400, 'task access not allowed'),
+    'task-stop':   (400, "missing permissions 'Sys.Modify' on "
+                         "'/system/tasks'"),
+}
+WIDE_AFTER_RIGHTS = {
+    'gc': 'garbage collection already running',
+    'verify-ns': AFTER_RIGHTS['verify'],
+}
+# Nobody has a role in these: test_access.py has them.
+OF_ONESELF = {('POST', 'access/ticket'), ('PUT', 'access/password')}
 OF_GROUPS = ('group-notes', 'set-group-notes', 'prune', 'change-owner',
              'delete-group')
 
@@ -127,24 +184,30 @@ def group_id(caller, owner, use):
     return f'{caller}-{owner}-{use}'.replace('@', '_').replace('!', '.')
 
 
+def space(caller):
+    """A namespace of its own, below the one that all share."""
+    return f'{NS}/of-{CALLERS.index(caller)}'
+
+
 class World:
     def __init__(self, instance):
         self.instance = instance
         self.accounts = Accounts(instance)
-        path = f'/datastore/{instance.store_name}/{NS}'
+        store = f'/datastore/{instance.store_name}'
         ids = {OTHER, FRIEND}
         acl = []
         for c in CALLERS:
             ids |= {c.auth_id, user_of(c.auth_id)}
-            acl += [(path, a, r, True) for a, r in c.roles.items() if r]
+            acl += [(path, a, r, path != store)
+                    for a, r in c.roles.items() if r
+                    for path in (store, f'{store}/{NS}', '/system/tasks')]
         self.accounts.add(ids, acl)
         self.make_groups()
 
     def make_groups(self):
-        conn = self.instance.login()
-        base = f'admin/datastore/{self.instance.store_name}/namespace'
-        conn.post(base, {'parent': '', 'name': 'a'})
-        conn.post(base, {'parent': 'a', 'name': 'b'})
+        self.make_namespace('a')
+        self.make_namespace(NS)
+        self.make_namespace(f'{NS}/empty')
         for when in TIMES:
             with self.instance.backup(('host', 'pattern', when),
                                       ns=NS) as s:
@@ -160,12 +223,32 @@ class World:
             for owner in filter(None, c.group_owners):
                 for use in ('main', 'owner', 'session'):
                     self.copy(pattern, group_id(c, owner, use), owner)
+            self.make_namespace(space(c))
+            self.copy(pattern, 'x', c.auth_id, self.folder(space(c)))
         shutil.rmtree(pattern)
+        self.task = self.instance.login().get(
+            'nodes/localhost/tasks', typefilter='backup')[0]['upid']
 
-    def copy(self, pattern, name, owner):
-        subprocess.run(['cp', '-a', pattern, pattern.parent / name],
-                       check=True)
-        (pattern.parent / name / 'owner').write_text(owner + '\n')
+    def make_namespace(self, ns):
+        parent, _, name = ns.rpartition('/')
+        self.instance.login().post(
+            f'admin/datastore/{self.instance.store_name}/namespace',
+            {'parent': parent, 'name': name})
+
+    def folder(self, ns):
+        """Of the groups of type host."""
+        return self.instance.store().snapshot_path(('host', 'x', 1),
+                                                   ns).parent.parent
+
+    def copy(self, pattern, name, owner, where=None):
+        where = where or pattern.parent
+        if not where.exists():
+            where.mkdir()
+            shutil.copystat(pattern.parent, where)
+            st = pattern.parent.stat()
+            os.chown(where, st.st_uid, st.st_gid)
+        subprocess.run(['cp', '-a', pattern, where / name], check=True)
+        (where / name / 'owner').write_text(owner + '\n')
 
     # -- what one caller meets in the groups of one owner
 
@@ -203,6 +286,20 @@ class World:
         conn.close()
         return found
 
+    def meet_wide(self, caller):
+        """What it meets beside groups."""
+        conn = self.accounts.connect(caller.auth_id)
+        words = {'store': self.instance.store_name, 'mine': space(caller),
+                 'upid': self.task}
+        found = {}
+        for call, (_, _, method, path, query) in WIDE.items():
+            found[call] = conn.request(
+                method, path.format(**words),
+                {k: v.format(**words) if isinstance(v, str) else v
+                 for k, v in query.items()})
+        conn.close()
+        return found
+
 
 @pytest.fixture(scope='module')
 def world(instance):
@@ -216,10 +313,28 @@ def met(world):
     return all_at_once(world.meet, keys)
 
 
+@pytest.fixture(scope='module')
+def met_wide(world, met):
+    """{caller: {call: response}}, when all is done with groups."""
+    return all_at_once(world.meet_wide, CALLERS)
+
+
+def test_every_call_has_a_row():
+    """A session needs no rights but those of its upgrade."""
+    rows = {('GET', 'backup'), ('GET', 'reader')} | OF_ONESELF
+    rows |= {(method, f'{ON_STORE}/{last}')
+             for method, last, _, _ in REQUESTS.values()}
+    rows |= {(method, path.replace('localhost', '{node}'))
+             for _, _, method, path, _ in WIDE.values()}
+    assert {c.key[1:] for c in calls.HTTP1_CALLS} == rows
+    assert set(RULES) == {'backup', 'reader', *REQUESTS}
+
+
 # ---- what is expected
 
 def names(text):
-    return {f'Datastore.{word}' for word in text.split()}
+    return {word if '.' in word else f'Datastore.{word}'
+            for word in text.split()}
 
 
 def denied(call, caller, store):
@@ -298,6 +413,27 @@ def test_call_on_no_group(world, met, caller, call):
         assert r.status == 200 and not r.data
     else:
         assert r.status == 400 and r.text
+
+
+@every_caller
+@pytest.mark.parametrize('call', WIDE)
+def test_call_about_no_group(world, met_wide, caller, call):
+    free, place, *_ = WIDE[call]
+    r = met_wide[caller][call]
+    may = free is None or bool(caller.privs & names(free))
+    path = f'/datastore/{world.instance.store_name}' + \
+        (f'/{place}' if place else '')
+    if may:
+        assert r.status == 200 or r.text == WIDE_AFTER_RIGHTS.get(call), \
+            r.text
+    elif call in WIDE_DENIED:
+        assert (r.status, r.text) == WIDE_DENIED[call]
+    else:
+        assert r.status == 403
+        missing, where = missing_names(r.text)
+        assert missing >= names(free) and where == path
+    if call == 'delete-ns':
+        assert world.folder(space(caller)).parent.exists() is not may
 
 
 # ---- change-owner, 6.3

@@ -1,6 +1,7 @@
 """Tasks (wire-protocol 7): the list's filters and pages, status, log, stop,
 who may see them; prune as a task."""
 
+import datetime
 import json
 import re
 import time
@@ -309,6 +310,36 @@ def test_dry_prune_is_no_task(instance, some, group):
     assert [p['keep'] for p in data] == [False, False, True]
     assert len(times(some, instance, group[0])) == 3
     assert total(some, typefilter='prune', limit=0) == before
+
+
+# Local times: the hour that comes twice, and the day that lacks one.
+CLOCK_CHANGES = {
+    'CET-1CEST,M3.5.0,M10.5.0/3': {
+        'keep_hourly': ('2024-10-26T23:30:00Z', '2024-10-27T00:30:00Z',
+                        '2024-10-27T01:30:00Z', '2024-10-27T02:30:00Z'),
+        'keep_daily': ('2024-03-30T22:59:59Z', '2024-03-30T23:00:00Z',
+                       '2024-03-31T21:59:59Z', '2024-03-31T22:00:00Z')},
+    'EST5EDT,M3.2.0,M11.1.0': {
+        'keep_hourly': ('2024-11-03T04:30:00Z', '2024-11-03T05:30:00Z',
+                        '2024-11-03T06:30:00Z', '2024-11-03T07:30:00Z'),
+        'keep_daily': ('2024-03-10T04:59:59Z', '2024-03-10T05:00:00Z',
+                       '2024-03-11T03:59:59Z', '2024-03-11T04:00:00Z')},
+}
+
+
+@pytest.mark.parametrize('zone', CLOCK_CHANGES)
+def test_prune_in_the_servers_time_zone(fresh_instance, zone):
+    inst = fresh_instance(environment={'TZ': zone})
+    conn = inst.login()
+    for rule, times_utc in CLOCK_CHANGES[zone].items():
+        for text in times_utc:
+            when = datetime.datetime.fromisoformat(text).timestamp()
+            with inst.backup(('host', rule, int(when))) as s:
+                s.blob('index.json.blob', pbs.Manifest(s.snapshot).blob())
+                s.finish()
+        kept = prune(conn, inst, ('host', rule), **{rule: 9, 'dry_run': True})
+        assert [p['keep'] for p in kept.check().data] == \
+            [True, False, True, True], rule
 
 
 def test_prune_task_leaves_what_is_in_use(instance, some, group):

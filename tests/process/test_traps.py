@@ -23,6 +23,10 @@ def back_up(instance, snap, conn=None, **more):
     return snap
 
 
+def named(snap):
+    return dict(zip(('backup-type', 'backup-id', 'backup-time'), snap))
+
+
 def last_task(instance, kind, name):
     """Its status, when the task of that name has ended."""
     def ended():
@@ -259,14 +263,14 @@ def test_all_is_free_at_once_after_finish(instance, snapshot):
     snap = snapshot()
     conn = instance.login()
     base = f'admin/datastore/{instance.store_name}'
-    which = dict(zip(('backup_type', 'backup_id', 'backup_time'), snap))
+    which = {k.replace('-', '_'): v for k, v in named(snap).items()}
     with instance.backup(snap) as s:
         s.backup_dynamic('a.didx', [b'x' * 4096])
         conn.put(f'{base}/notes', notes='at once', **which)
         conn.put(f'{base}/protected', protected=True, **which)
         conn.put(f'{base}/protected', protected=False, **which)
         conn.request('POST', f'{base}/upload-backup-log',
-                     pbs.dashed(which), body=blob(b'log')).check()
+                     named(snap), body=blob(b'log')).check()
         with instance.backup(snapshot(snap)) as following:
             assert following.previous_time() == snap[2]
         conn.delete(f'{base}/snapshots', **which)
@@ -422,6 +426,84 @@ def test_prune_of_a_datastore(instance, dry):
     left = [len(conn.request('GET', f'{base}/snapshots',
                              {'ns': ns}).check().data) for ns in spaces]
     assert left == [2, 2 if dry else 1, 2]
+
+
+PRUNER = 'pruner@pbs'
+OF_PRUNER = (PRUNER, f'{PRUNER}!tok', f'{PRUNER}!two', 'other@pbs')
+
+
+@pytest.mark.parametrize('caller, gone', [(PRUNER, {0, 1, 2}),
+                                          (f'{PRUNER}!tok', {1})])
+def test_prune_of_a_datastore_takes_ones_own(instance, caller, gone):
+    """With Prune alone (3.1, 6.3)."""
+    ns, base = f'own{len(gone)}', f'admin/datastore/{instance.store_name}'
+    instance.login().post(f'{base}/namespace', {'parent': '', 'name': ns})
+    accounts = Accounts(instance)
+    accounts.add([f'{PRUNER}!tok'], [
+        (f'/datastore/{instance.store_name}/{ns}', who, 'DatastorePowerUser',
+         True) for who in (PRUNER, f'{PRUNER}!tok')])
+    for i, owner in enumerate(OF_PRUNER):
+        for when in (1600000000, 1600000100):
+            back_up(instance, ('host', f'g{i}', when), ns=ns)
+        path = instance.store().snapshot_path(('host', f'g{i}', 1), ns)
+        (path.parent / 'owner').write_text(owner + '\n')
+    conn = accounts.connect(caller)
+    upid = conn.request('POST', f'{base}/prune-datastore',
+                        {'ns': ns, 'keep-last': 1}).check().data
+    assert wait_for(lambda: page(conn, upid, test_status=True)['active']
+                    is False)
+    left = [s['backup-id'] for s in instance.login().get(f'{base}/snapshots',
+                                                         ns=ns)]
+    assert [left.count(f'g{i}') for i in range(len(OF_PRUNER))] == \
+        [1 if i in gone else 2 for i in range(len(OF_PRUNER))]
+
+
+# ---- 2.1: rights are those of the upgrade
+
+def test_rights_that_go_end_no_session(instance):
+    who, path = 'leaver@pbs', f'/datastore/{instance.store_name}'
+    accounts = Accounts(instance)
+    accounts.add([who], [(path, who, 'DatastoreBackup', True)])
+    first, second = (('host', 'leaver', when)
+                     for when in (1600000000, 1600000100))
+    conns = [accounts.connect(who) for _ in range(4)]
+    back_up(instance, first, conns.pop())
+    with instance.backup(second, conns.pop()) as s, \
+            instance.reader(first, conns.pop()) as reader:
+        instance.admin('acl', 'remove', path, 'DatastoreBackup',
+                       '--auth-id', who)
+        instance.admin('user', 'update', who, '--enable', 'no')
+        assert conns[0].request('GET', 'version').status == 401
+        assert reader.dynamic('a.didx') == b'x' * 4096
+        s.previous('a.didx')
+        s.backup_dynamic('a.didx', [b'x' * 4096], [sha256(b'x' * 4096)])
+    assert len(instance.login().get(f'admin{path}/snapshots',
+                                    backup_id='leaver')) == 2
+
+
+# ---- notes as long as a body may be
+
+@pytest.mark.parametrize('carrier', ['form', 'json'])
+@pytest.mark.parametrize('last', ['notes', 'group-notes'])
+def test_long_notes(instance, snapshot, store, last, carrier):
+    snap = back_up(instance, snapshot())
+    conn, path = instance.login(), f'admin/datastore/{store.path.name}/{last}'
+    text = 'the first line\n' + 'n' * ((512 << 10) - 300)
+    params = {**named(snap), 'notes': text}
+    if last == 'group-notes':
+        del params['backup-time']
+    if carrier == 'json':
+        conn.request('PUT', path, json=params).check()
+    else:
+        conn.request('PUT', path, body=pbs.encode_query(params).encode(),
+                     headers={'Content-Type':
+                              'application/x-www-form-urlencoded'}).check()
+    del params['notes']
+    assert conn.request('GET', path, params).check().data == text
+    listing = 'snapshots' if last == 'notes' else 'groups'
+    found, = (x for x in conn.get(path.replace(last, listing))
+              if x['backup-id'] == snap[1])
+    assert found['comment'].rstrip('\n') == 'the first line'
 
 
 # ---- 27 and the rest of 4.6

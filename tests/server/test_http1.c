@@ -652,6 +652,28 @@ Test(http1, upgrade_hands_over_every_byte)
 	cr_expect_eq(app.cancelled, 0);
 }
 
+/* A session may be silent for hours (wire-protocol 1.1). */
+Test(http1, an_upgraded_connection_has_no_time_limit)
+{
+	const struct timeval longer = {.tv_usec = 300000};
+	uint8_t *rest;
+	size_t rest_len;
+
+	app.limits.head_ms = app.limits.body_ms = 50;
+	app.limits.idle_ms = app.limits.send_ms = 50;
+	say("GET /upgrade HTTP/1.1\r\nUpgrade: p\r\n\r\n");
+	while (app.held == NULL)
+		tls_peer_wait(app.peer, "");
+	app.upgraded = http1_upgrade(app.held, "p", &rest, &rest_len);
+	free(rest);
+	tls_conn_set_events(app.upgraded, &up_events, NULL);
+	event_base_loopexit(app.base, &longer);
+	event_base_dispatch(app.base);
+	say("still here");
+	while (strstr(app.got, "still here") == NULL)
+		tls_peer_wait(app.peer, "");
+}
+
 Test(http1, an_upgrade_with_a_body_is_refused)
 {
 	say("GET /upgrade HTTP/1.1\r\nUpgrade: p\r\nContent-Length: 3\r\n\r\n"
