@@ -185,7 +185,7 @@ def test_mount_and_map_read_at_random(instance, mounted):
         reader.download(name)
     for _ in range(3):
         for name, reader in readers.items():
-            read_at_random(reader, files[name], rng, 80)
+            read_at_random(reader, files[name], rng, 40)
     which = dict(zip(('backup_type', 'backup_id', 'backup_time'), snap))
     with pytest.raises(PbsError, match='possibly running or in use'):
         instance.login().delete(

@@ -84,6 +84,7 @@ ON_STORE = 'admin/datastore/{store}'
 TASK = 'nodes/localhost/tasks/{upid}'  # somebody else's
 WIDE = {
     'ping':        (None, '', 'GET', 'ping', {}),
+    'health':      (None, '', 'GET', '/health', {}),
     'version':     (None, '', 'GET', 'version', {}),
     'identity':    (None, '', 'GET', 'nodes/localhost/identity', {}),
     'realms':      (None, '', 'GET', 'access/domains', {}),
