@@ -290,7 +290,7 @@ def test_flood(instance, snapshot, bystander, name):
 def test_too_many_streams(instance, snapshot):
     raw = Raw(instance, snapshot())
     raw.preface()
-    raw.sock.settimeout(30)
+    raw.sock.settimeout(60)
     for i in range(300):
         raw.sock.sendall(open_post(2 * i + 1))
     refused = set()
@@ -314,7 +314,7 @@ def test_trailers_and_early_bytes(instance, snapshot):
     """Legal, if rare: trailers, padding, a preface in the same write as
     requests."""
     raw = Raw(instance, snapshot())
-    raw.sock.settimeout(30)
+    raw.sock.settimeout(60)
     raw.sock.sendall(
         b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + frame(SETTINGS) + open_post(1) +
         frame(DATA, 8, 1, b'\x05' + b'x' * 10 + bytes(5)) +
