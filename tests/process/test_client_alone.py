@@ -459,6 +459,17 @@ def test_login_keeps_a_ticket(server, run, folder):
     assert run('status', env=env).returncode == 4
 
 
+def test_password_of_a_file(server, run, folder):
+    server.lists['status'] = {'total': 1, 'used': 1, 'avail': 0}
+    (folder / 'password').write_text(server.password + '\n')
+    r = run('status', env={'PBS_PASSWORD': '',
+                           'PBS_PASSWORD_FILE': str(folder / 'password')})
+    assert r.returncode == 0, r.stderr
+    r = run('status', '--repository', server.repository(),
+            env={'PBS_REPOSITORY': ''})
+    assert r.returncode == 0, r.stderr
+
+
 def test_tokens_need_no_login(server, run):
     server.lists['status'] = {'total': 1, 'used': 1, 'avail': 0}
     server.user = 'u@pbs!tok'
@@ -488,6 +499,19 @@ def test_listings_are_tables_or_json(server, run):
     assert '\x1b' not in r.stdout
     rows = json.loads(run('list', '--output-format', 'json').stdout)
     assert rows[-1]['backup-id'] == '9' and 'group' not in rows[-1]
+
+
+def test_output_formats(server, run):
+    server.lists['status'] = {'total': 3, 'used': 1, 'avail': 2}
+    out = {f: run('status', '--output-format', f, text=True).stdout
+           for f in ('text', 'json', 'json-pretty')}
+    assert json.loads(out['json']) == json.loads(out['json-pretty']) == \
+        server.lists['status']
+    assert out['json'].count('\n') == 1 < out['json-pretty'].count('\n')
+    assert 'total' in out['text'] and '{' not in out['text']
+    assert run('status', text=True).stdout == out['text']
+    r = run('status', '--output-format', 'xml')
+    assert r.returncode != 0 and b'json-pretty' in r.stderr
 
 
 def test_what_is_not_a_list_is_an_error(server, run):
