@@ -27,6 +27,7 @@ check_PROGRAMS += \
 	tests/fuzz/fuzz_catalog \
 	tests/fuzz/fuzz_client \
 	tests/fuzz/fuzz_client_files \
+	tests/fuzz/fuzz_command \
 	tests/fuzz/fuzz_conf \
 	tests/fuzz/fuzz_control \
 	tests/fuzz/fuzz_datastores \
@@ -59,6 +60,7 @@ tests_fuzz_fuzz_calendar_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_fuzz_catalog_LDADD = $(FUZZ_FORMAT_LIBS)
 tests_fuzz_fuzz_client_LDADD = $(FUZZ_CLIENT_LIBS)
 tests_fuzz_fuzz_client_files_LDADD = $(FUZZ_CLIENT_LIBS)
+tests_fuzz_fuzz_command_LDADD = $(FUZZ_VALIDATOR_LIBS)
 tests_fuzz_fuzz_conf_LDADD = $(FUZZ_SERVER_LIBS)
 tests_fuzz_fuzz_control_LDADD = $(FUZZ_AUTH_LIBS)
 tests_fuzz_fuzz_datastores_LDADD = $(FUZZ_VALIDATOR_LIBS)
@@ -87,7 +89,7 @@ tests_fuzz_fuzz_upid_LDADD = $(FUZZ_FORMAT_LIBS)
 # stays in fuzz/NAME-crash-*, and belongs into the corpus once it is mended.
 FUZZ_SECONDS = 60
 FUZZ_NAMES = accounts admin audit blob calendar catalog client \
-	client_files conf control datastores grant h2 http1 index json judge \
+	client_files command conf control datastores grant h2 http1 index json judge \
 	keyfile lockdb manifest msg names owner packet pxar records request state \
 	tasks ticket upid
 fuzz:
