@@ -8,8 +8,8 @@ libconfuse-dev libsystemd-dev"
 PACKAGES_RUN="python3-minimal openssl e2fsprogs"
 PACKAGES_TEST="libcriterion-dev clang-format-14 python3-pytest
 python3-pytest-xdist python3-h2 python3-zstandard python3-cryptography
-python3-lmdb"
-PACKAGES_DEBIAN="debhelper dpkg-dev fakeroot lintian"
+python3-lmdb zsh"
+PACKAGES_DEBIAN="debhelper dpkg-dev fakeroot lintian blhc devscripts"
 
 # /usr/sbin holds mke2fs and is not in every user's PATH.
 PATH=$PATH:/usr/sbin:/sbin
