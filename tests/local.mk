@@ -20,7 +20,10 @@ include tests/fuzz/local.mk
 
 dist_check_SCRIPTS += tests/check-layers.sh
 dist_noinst_SCRIPTS += autogen.sh quickstart tests/check-format.sh tests/instance
-dist_noinst_SCRIPTS += tests/packages.sh tests/system/systemd.sh
+dist_noinst_SCRIPTS += tests/packages.sh tests/system/autopkgtest.sh \
+	tests/system/clean-build.sh tests/system/piuparts.sh \
+	tests/system/systemd.sh
+EXTRA_DIST += tests/system/common.sh tests/system/container.sh
 EXTRA_DIST += tests/setup.sh tests/quickstart.py tests/lsan.supp .ci/run
 include tests/process/local.mk
 

@@ -3,140 +3,31 @@
 # (systemd-nspawn) installs them, backs up, restarts the validator and upgrades
 # everything in the middle of backups, removes and purges.  TAP.
 #
+# What operations.md shows of HAProxy is tried there, too, and Debian's Prometheus
+# scrapes the metrics.
+#
 #   sudo tests/system/systemd.sh [PACKAGES]
 #
 # PACKAGES: a folder with the .deb files (default: they are built).  Needs the
 # packages mmdebstrap and systemd-container, a Debian mirror and some minutes;
-# not part of ./check.  HOLDFAST_SYSTEM_ROOT=FILE.tar keeps the container's
-# root for the next time.
+# not part of ./check.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
-[ "$(id -u)" = 0 ] || {
-	echo "1..0 # SKIP only root can start a container"
-	exit 0
-}
-for tool in mmdebstrap systemd-nspawn nsenter; do
-	command -v $tool >/dev/null || {
-		echo "1..0 # SKIP no $tool: apt-get install mmdebstrap systemd-container"
-		exit 0
-	}
-done
-
-work=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-system.XXXXXX")
-root=$work/root
-nspawn=
-n=0
-failed=0
+. "$top/tests/system/common.sh"
+. "$top/tests/system/container.sh"
+fingerprint=
 PASSWORD=correct-horse
 SERVICES="holdfast-server holdfast-auth holdfast-validator"
 
-clean_up() {
-	if [ -n "$nspawn" ] && kill -0 "$nspawn" 2>/dev/null; then
-		kill -TERM "$nspawn"
-		wait "$nspawn" 2>/dev/null || true
-	fi
-	rm -rf --one-file-system "$work"
+journal() {
+	inside journalctl --no-pager -n 30
 }
-trap clean_up EXIT
-trap 'exit 130' INT TERM HUP
+on_failure=journal
 
-# --- reporting ---
-
-ok() {
-	n=$((n + 1))
-	echo "ok $n - $1"
-}
-
-not_ok() {
-	n=$((n + 1))
-	failed=$((failed + 1))
-	echo "not ok $n - $1"
-	sed 's/^/# /' "$work/out"
-	inside journalctl --no-pager -n 30 2>/dev/null | sed 's/^/# /'
-}
-
-# check WHAT COMMAND...: in this shell, its output shown if it fails
-check() {
-	what=$1
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		ok "$what"
-	else
-		not_ok "$what"
-	fi
-}
-
-# Polls COMMAND... for a minute.
-soon() {
-	tries=0
-	until "$@" >"$work/try" 2>&1; do
-		tries=$((tries + 1))
-		[ $tries -lt 120 ] || {
-			cat "$work/try"
-			return 1
-		}
-		sleep 0.5
-	done
-}
-
-# --- the container ---
-
-dependencies() {
-	for deb in "$@"; do
-		dpkg-deb -f "$deb" Depends
-	done | tr ',' '\n' | sed -e 's/^ *//' -e 's/[ |(].*//' |
-		grep -v -e '^holdfast' -e '^$' | sort -u | paste -sd, -
-}
-
-make_root() {
-	tar=${HOLDFAST_SYSTEM_ROOT:-$work/root.tar}
-	[ -s "$tar" ] || mmdebstrap --quiet --variant=minbase \
-	    --include="systemd,systemd-sysv,dbus,procps,$(dependencies "$@")" \
-	    bookworm "$tar"
-	mkdir -p "$root"
-	tar -xf "$tar" -C "$root" --exclude='./dev/*'
-	echo holdfast-test >"$root/etc/hostname"
-	mkdir -p "$root/packages" "$root/next" "$root/test"
-	cp "$@" "$root/packages"
-	cp "$top/debian/tests/main-job" "$root/test"
-}
-
-# The same packages as the next version.
-make_next() {
-	for deb in "$root"/packages/*.deb; do
-		version=$(dpkg-deb -f "$deb" Version)
-		dpkg-deb -R "$deb" "$work/unpacked"
-		sed -i "s/$version/$version+next/g" \
-		    "$work/unpacked/DEBIAN/control"
-		dpkg-deb --root-owner-group -b "$work/unpacked" "$root/next" \
-		    >/dev/null
-		rm -rf "$work/unpacked"
-	done
-}
-
-# Runs a command in the container.
-inside() {
-	leader=$(ps -o pid= --ppid "$nspawn" | head -n 1 | tr -d ' ')
-	nsenter -t "$leader" -m -u -i -n -p -C -- env -i TERM=dumb HOME=/root \
-	    PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-	    PBS_REPOSITORY=admin@pbs@127.0.0.1:store1 \
+# Runs a command in the container, with what a client needs.
+client() {
+	inside env PBS_REPOSITORY=admin@pbs@127.0.0.1:store1 \
 	    PBS_PASSWORD=$PASSWORD PBS_FINGERPRINT="$fingerprint" "$@"
-}
-
-booted() {
-	case $(inside systemctl is-system-running 2>/dev/null) in
-	running | degraded) return 0 ;;
-	*) return 1 ;;
-	esac
-}
-
-boot() {
-	systemd-nspawn -q -D "$root" --register=no --keep-unit \
-	    --private-network --rlimit=RLIMIT_NOFILE=65536 \
-	    --rlimit=RLIMIT_MEMLOCK=8388608 -b >"$work/console" 2>&1 \
-	    </dev/null &
-	nspawn=$!
-	soon booted
 }
 
 # --- what is looked at ---
@@ -182,13 +73,13 @@ read_fingerprint() {
 }
 
 back_up() {
-	inside holdfast backup disk.img:/test/disk.img --no-progress \
+	client holdfast backup disk.img:/test/disk.img --no-progress \
 	    --backup-id "$1"
 }
 
 comes_back() {
 	inside rm -f /test/restored
-	inside holdfast restore "host/$1" disk.img /test/restored \
+	client holdfast restore "host/$1" disk.img /test/restored \
 	    --no-progress && inside cmp /test/disk.img /test/restored
 }
 
@@ -198,7 +89,7 @@ has_session() {
 }
 
 begin_backup() {
-	inside sh -c "{ holdfast backup disk.img:/test/disk.img --no-progress \
+	client sh -c "{ holdfast backup disk.img:/test/disk.img --no-progress \
 	    --backup-id $1; echo status \$?; } >/test/$1.log 2>&1 </dev/null &"
 	tries=0
 	until has_session "$1"; do
@@ -219,10 +110,6 @@ go_on() {
 	soon has_ended "$1"
 	cat "$root/test/$1.log"
 	grep -q '^status 0' "$root/test/$1.log" && comes_back "$1"
-}
-
-workers() {
-	inside pgrep -x holdfast-worker | sort
 }
 
 # --- the tests ---
@@ -278,13 +165,6 @@ restarts() {
 	check "a stuck validator is replaced" watchdog
 }
 
-# get PATH: from holdfast-metrics.socket
-get() {
-	inside bash -c 'exec 3<>/dev/tcp/127.0.0.1/9517
-		printf "GET %s HTTP/1.1\r\n\r\n" "$0" >&3
-		cat <&3' "$1"
-}
-
 task_is_ok() {
 	inside holdfast-admin task list | grep ":$1:" | grep -q ' OK'
 }
@@ -296,19 +176,71 @@ jobs() {
 	check "garbage collection ends well" soon task_is_ok garbage_collection
 }
 
-# answers PATH PATTERN
+# answers URL PATTERN
 answers() {
-	get "$1" >"$work/answer"
+	inside curl -sk "$1" >"$work/answer" || return 1
 	cat "$work/answer"
 	grep -q "$2" "$work/answer"
+}
+
+# start_in_container COMMAND...: until the container ends
+start_in_container() {
+	inside systemd-run -q --no-block "$@"
+}
+
+# The example of the manual, in front of the server.
+haproxy_example() {
+	{
+		echo 'defaults'
+		echo '    timeout connect 5s'
+		echo '    timeout client 1h'
+		echo '    timeout server 1h'
+		sed -n '/^    listen backup$/,/^$/s/^    //p' \
+		    "$top/docs/operations.md" |
+			sed -e 's/bind :8007/bind 127.0.0.1:9007/' \
+			    -e 's/192\.0\.2\.1:8007/127.0.0.1:8007/' \
+			    -e 's/inter 5s/inter 1s/'
+	} >"$root/test/haproxy.cfg"
+	cat "$root/test/haproxy.cfg"
+	start_in_container haproxy -f /test/haproxy.cfg
+	soon answers https://127.0.0.1:9007/health '^ok'
+}
+
+behind_haproxy_nobody_answers() {
+	! answers https://127.0.0.1:9007/health .
+}
+
+prometheus_scrapes() {
+	printf '%s\n' 'scrape_configs:' '- job_name: holdfast' \
+	    '  scrape_interval: 1s' '  static_configs:' \
+	    "  - targets: ['127.0.0.1:9517']" >"$root/test/prometheus.yml"
+	start_in_container prometheus --config.file=/test/prometheus.yml \
+	    --storage.tsdb.path=/test/prometheus \
+	    --web.listen-address=127.0.0.1:9090
+	soon answers \
+	    'http://127.0.0.1:9090/api/v1/query?query=holdfast_store_up' \
+	    '"store":"store1".*"value":\[[0-9.]*,"1"\]'
 }
 
 monitoring() {
 	check "the socket of metrics" \
 	    inside systemctl enable --now holdfast-metrics.socket
-	check "it is healthy" answers /health '^ok'
-	check "metrics know the datastore" answers /metrics \
+	check "it is healthy" answers http://127.0.0.1:9517/health '^ok'
+	check "metrics know the datastore" \
+	    answers http://127.0.0.1:9517/metrics \
 	    '^holdfast_store_up{store="store1"} 1'
+	check "Prometheus scrapes them" prometheus_scrapes
+	check "healthy on the port of clients" \
+	    answers https://127.0.0.1:8007/health '^ok'
+	check "HAProxy finds it healthy" haproxy_example
+	inside systemctl stop holdfast-validator.socket \
+	    holdfast-validator-admin.socket holdfast-validator.service
+	check "HAProxy leaves out a server without its validator" \
+	    soon behind_haproxy_nobody_answers
+	inside systemctl start holdfast-validator.socket \
+	    holdfast-validator-admin.socket holdfast-validator.service
+	check "HAProxy finds it healthy again" \
+	    soon answers https://127.0.0.1:9007/health '^ok'
 }
 
 watchdog() {
@@ -327,33 +259,26 @@ watchdog() {
 }
 
 upgrade() {
-	check "a backup begins" begin_backup upgrade
-	old_workers=$(workers)
-	old_server=$(main_pid holdfast-server)
-	old_validator=$(main_pid holdfast-validator)
-	check "upgrade meanwhile" inside sh -c 'dpkg -i /next/*.deb'
+	check "the packages' own test: an upgrade in the middle of a backup" \
+	    inside /test/upgrade /packages
 	check "everything runs" soon all_active
-	check "the server is a new one" \
-	    test "$(main_pid holdfast-server)" != "$old_server"
-	check "the validator is a new one" \
-	    test "$(main_pid holdfast-validator)" != "$old_validator"
-	workers >"$work/now"
-	check "the worker of the backup is the old one" sh -c \
-	    "echo '$old_workers' | grep -qxFf '$work/now'"
-	check "new clients are served" inside holdfast status
-	check "the session is still there" has_session upgrade
-	check "the backup ends well" go_on upgrade
 	check "the fingerprint is the same" \
 	    test "$(read_fingerprint)" = "$fingerprint"
-	none_of_old() {
-		workers >"$work/now"
-		! echo "$old_workers" | grep -qxFf "$work/now"
-	}
-	check "the old worker is gone" soon none_of_old
+	check "the first backup comes back" comes_back first
 }
 
 nothing_runs() {
 	! inside pgrep -l '^holdfast-'
+}
+
+purge() {
+	inside env DEBIAN_FRONTEND=noninteractive \
+	    dpkg -P holdfast-server holdfast-validator holdfast-admin
+}
+
+nothing_is_left() {
+	! inside find /etc/holdfast /run/holdfast /var/lib/holdfast \
+	    /var/log/holdfast 2>/dev/null | grep .
 }
 
 removal() {
@@ -363,31 +288,35 @@ removal() {
 	check "nothing of it runs" nothing_runs
 	inside pkill -CONT -x holdfast || true
 	check "its client ends" soon has_ended remove
-	check "purge" inside sh -c \
-	    'dpkg -P holdfast-server holdfast-validator holdfast-admin'
+	check "purge, nobody is there to be asked" purge
 	check "the datastore is still there" \
 	    test -d "$root/srv/store1/host/first"
 	check "accounts are still there" test -d "$root/var/lib/holdfast/auth"
 	check "configuration files are gone" \
 	    test ! -e "$root/etc/holdfast/server.conf"
-	check "install again" inside sh -c 'dpkg -i /next/*.deb'
+	check "install again" inside sh -c 'dpkg -i /packages/*.deb'
 	check "everything runs" soon all_active
 	check "the fingerprint is the same" \
 	    test "$(read_fingerprint)" = "$fingerprint"
 	check "the first backup comes back" comes_back first
+
+	for p in server validator; do
+		echo "holdfast-$p holdfast-$p/purge-state boolean true"
+	done >"$root/test/answers"
+	inside debconf-set-selections /test/answers
+	check "purge, the answer is to remove the state" purge
+	check "the datastore is still there" \
+	    test -d "$root/srv/store1/host/first"
+	check "all the rest is gone" nothing_is_left
 }
 
-packages=${1:-}
-if [ -z "$packages" ]; then
-	packages=$work/packages
-	DEB_BUILD_OPTIONS="nocheck noautodbgsym parallel=$(nproc)" \
-	    "$top/tests/packages.sh" "$packages"
-fi
-fingerprint=
-make_root "$packages"/holdfast-server_*.deb \
-    "$packages"/holdfast-validator_*.deb "$packages"/holdfast-admin_*.deb \
-    "$packages"/holdfast-client_*.deb
-make_next
+packages_folder "$@"
+make_root haproxy,prometheus,curl
+# They start when they are tested.
+for s in haproxy prometheus prometheus-node-exporter; do
+	ln -sf /dev/null "$root/etc/systemd/system/$s.service"
+done
+cp "$top"/debian/tests/* "$root/test"
 check "the container boots" boot
 installation
 first_steps
@@ -396,5 +325,4 @@ monitoring
 restarts
 upgrade
 removal
-echo "1..$n"
-exit $((failed > 0))
+finish
