@@ -114,53 +114,50 @@ recover_drop(struct sessions *ss, const struct recovery *r, struct err *e)
 
 /* --- folders without a session --- */
 
-/* One a store, at start: nothing that is made later is touched. */
+/* One a store, at start.  What is listed in a thread is compared with the
+ * sessions afterwards, in the loop: one that began meanwhile is known there. */
 struct cleaning {
 	struct store_job job;
 	struct store_flow flow;
+	struct sessions *ss;
 	struct vstore *vs;
-	uint64_t *known; /* sorted */
-	size_t nknown;
-	uint64_t *orphans;
-	size_t norphans;
+	uint64_t *ids;
+	size_t n;
 	unsigned int removed;
 };
-
-static int
-id_cmp(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
 
 static int
 clean_collect(void *ctx, uint64_t id)
 {
 	struct cleaning *c = ctx;
 
-	if (bsearch(&id, c->known, c->nknown, sizeof(id), id_cmp) != NULL)
-		return 0;
-	c->orphans = xreallocarray(c->orphans, c->norphans + 1, sizeof(id));
-	c->orphans[c->norphans++] = id;
+	c->ids = xreallocarray(c->ids, c->n + 1, sizeof(id));
+	c->ids[c->n++] = id;
 	return 0;
 }
 
 static void
-clean_run(struct store_job *job)
+clean_list(struct store_job *job)
+{
+	struct cleaning *c = (struct cleaning *)job;
+
+	if (session_dir_each(c->vs->store, clean_collect, c, NULL) == -1)
+		c->n = 0;
+}
+
+static void
+clean_remove(struct store_job *job)
 {
 	struct cleaning *c = (struct cleaning *)job;
 	size_t i;
 
-	if (session_dir_each(c->vs->store, clean_collect, c, NULL) == -1)
-		return;
-	for (i = 0; i < c->norphans; i++)
-		if (session_dir_remove(c->vs->store, c->orphans[i], NULL) == 0)
+	for (i = 0; i < c->n; i++)
+		if (session_dir_remove(c->vs->store, c->ids[i], NULL) == 0)
 			c->removed++;
 }
 
 static void
-clean_done(struct store_job *job)
+clean_removed(struct store_job *job)
 {
 	struct cleaning *c = (struct cleaning *)job;
 
@@ -168,9 +165,23 @@ clean_done(struct store_job *job)
 		log_info("session", "removed %u old session folders store=%s",
 		    c->removed, c->vs->conf->title);
 	vstore_unhold(c->vs);
-	free(c->known);
-	free(c->orphans);
+	free(c->ids);
 	free(c);
+}
+
+static void
+clean_listed(struct store_job *job)
+{
+	struct cleaning *c = (struct cleaning *)job;
+	size_t i, n = 0;
+
+	for (i = 0; i < c->n; i++)
+		if (sessions_get(c->ss, c->ids[i]) == NULL)
+			c->ids[n++] = c->ids[i];
+	c->n = n;
+	c->job.run = clean_remove;
+	c->job.done = clean_removed;
+	store_job_submit(&c->flow, &c->job);
 }
 
 /* The runtime folder is in memory: no thread needed. */
@@ -199,7 +210,6 @@ static void
 sessions_clean(struct sessions *ss)
 {
 	struct cleaning *c;
-	struct session *s;
 	size_t i;
 
 	clean_run_dirs(ss);
@@ -207,14 +217,11 @@ sessions_clean(struct sessions *ss)
 		if (ss->v->stores[i]->store == NULL)
 			continue;
 		c = xcalloc(1, sizeof(*c));
+		c->ss = ss;
 		c->vs = ss->v->stores[i];
 		vstore_hold(c->vs);
-		c->known = xcalloc(ss->n + 1, sizeof(*c->known));
-		TAILQ_FOREACH(s, &ss->list, entry)
-			c->known[c->nknown++] = s->id;
-		qsort(c->known, c->nknown, sizeof(*c->known), id_cmp);
-		c->job.run = clean_run;
-		c->job.done = clean_done;
+		c->job.run = clean_list;
+		c->job.done = clean_listed;
 		store_flow_init(&c->flow, c->vs->pool, STORE_CLASS_IO, 1);
 		store_job_submit(&c->flow, &c->job);
 	}
