@@ -22,6 +22,7 @@
 #include "validator/manifest_edit.h"
 #include "validator/reuse.h"
 #include "validator/store/chunk_store.h"
+#include "validator/store/damage.h"
 #include "validator/store/layout.h"
 #include "validator/store/reuse_scan.h"
 #include "validator/store/verified.h"
@@ -97,6 +98,15 @@ suspect_touched(struct store_job *job)
 	suspect_end(u);
 }
 
+/* Remembered only so that the log tells of its healing. */
+static void
+check_lost(struct session *s, const struct session_file *f, uint64_t position,
+    const struct digest *digest, bool damaged)
+{
+	damage_add(s->vs->damage, digest, NULL);
+	reuse_missing(s->reuse, f->number, position, digest, damaged);
+}
+
 /* A checker that ended, whoever killed it, says nothing of the chunk. */
 static void
 suspect_unjudged(struct suspect *u, const struct err *why)
@@ -123,8 +133,7 @@ suspect_judged(void *arg, const struct checker_verdict *v)
 		session_req_submit(&u->req, &s->bulk, suspect_touch,
 		    suspect_touched);
 	} else if (v->err.code == ERR_CORRUPT) {
-		reuse_missing(s->reuse, u->file->number, u->pos,
-		    &u->entry.digest, true);
+		check_lost(s, u->file, u->pos, &u->entry.digest, true);
 		suspect_end(u);
 	} else {
 		suspect_unjudged(u, &v->err);
@@ -170,8 +179,7 @@ suspect_opened(struct store_job *job)
 		suspect_judge(u);
 	} else {
 		if (u->req.err.code == ERR_MISSING)
-			reuse_missing(s->reuse, u->file->number, u->pos,
-			    &u->entry.digest, false);
+			check_lost(s, u->file, u->pos, &u->entry.digest, false);
 		else
 			check_error(s, u->file, &u->req.err);
 		suspect_end(u);
@@ -239,8 +247,7 @@ scan_done(void *ctx, struct reuse_scan *scan)
 	if (!r.cancelled && session_is_open(s)) {
 		if (r.state == CHUNK_MISSING) {
 			s->vs->metrics.reuse_missing++;
-			reuse_missing(s->reuse, f->number, r.position,
-			    &r.digest, false);
+			check_lost(s, f, r.position, &r.digest, false);
 		} else if (r.state == CHUNK_ERROR) {
 			why = *r.err;
 			check_error(s, f, &why);

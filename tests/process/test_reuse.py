@@ -232,11 +232,14 @@ def test_a_missing_chunk(instance, faults, store, base, snapshot, image,
     heal_folder(store, victim)
     third = snapshot(first)
     with instance.backup(third) as healing:
+        task = instance.session_of(third)['upid']
         assert healing.previous_time() is None
         with pytest.raises(PbsError, match='no valid previous backup'):
             healing.previous(NAME)
         healing.backup_images({NAME: data})
     assert store.chunk_path(victim).stat().st_size > CHUNK
+    assert [victim.hex() in line for line in instance.task_log(task)
+            if 'is stored again' in line] == [True]
     assert restored(instance, third, data)
     with instance.backup(snapshot(first)) as session:
         assert session.previous_time() == third[2]

@@ -11,10 +11,10 @@ struct err;
 struct store;
 
 /*
- * The chunks of a store that a verification found missing or damaged (and
- * renamed), and that nobody has uploaded again since: this server's own
- * record, a file below STATE/validator.  What it holds is a suspicion; whether
- * a chunk is there says only chunk_check().
+ * The chunks of a store that a verification or the check of a backup found
+ * missing or damaged, and that nobody has uploaded again since: this server's
+ * own record, a file below STATE/validator.  What it holds is a suspicion;
+ * whether a chunk is there says only chunk_check().
  *
  * The set is the loop's; its changes are appended without a sync, since after
  * a power cut no session is open that had to know.
