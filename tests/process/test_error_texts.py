@@ -169,6 +169,44 @@ def test_group_is_locked(world):
                '- possible running backup')
 
 
+def test_order_of_the_checks(world):
+    """A request that is wrong in every way is told of one after the other
+    (wire-protocol 4.1)."""
+    folder = world.instance.store().snapshot_path(
+        ('host', 'base', 1600000001))
+    folder.mkdir()
+    stranger = world.accounts.connect(STRANGER)
+    conn, header = world.instance.connect(), 'websocket'
+    query = {'store': 'away', 'ns': 'no/where', 'backup-type': 'host',
+             'backup-id': 'foreign', 'backup-time': 0, 'benchmark': True}
+
+    def told(status, text, **change):
+        query.update(pbs.dashed(change))
+        begins(conn.request('GET', 'backup', query,
+                            headers={'Upgrade': header}), status, text)
+    told(401, 'authentication failed - ')
+    conn.headers = stranger.headers
+    told(400, "parameter verification failed - 'backup-time': ")
+    told(403, "missing permissions 'Datastore.Backup' on "
+              "'/datastore/away/no/where'", backup_time=1600000000)
+    conn.headers = world.conn.headers
+    told(400, "datastore 'away' is in offline maintenance mode: no disk")
+    told(400, 'invalid protocol name', store='store')
+    header = BACKUP_PROTOCOL
+    told(404, 'namespace not found')
+    told(400, "benchmark flags is only allowed on 'host/benchmark'", ns='')
+    owner = world.accounts.connect(OWNER)
+    with world.instance.backup(('host', 'foreign', 1600000001), owner):
+        told(400, 'unable to acquire lock on backup group directory ',
+             benchmark=False)
+    assert wait_for(lambda: not world.instance.locks(world.foreign))
+    told(400, f'backup owner check failed (user@pbs != {OWNER})')
+    told(400, 'backup timestamp is older than last backup.',
+         backup_id='base')
+    told(400, 'backup directory already exists.', backup_time=1600000001)
+    folder.rmdir()
+
+
 def test_folder_is_there_already(world):
     """An unfinished snapshot is no base, but in the way."""
     when = 1600000777

@@ -4,6 +4,7 @@ methods, over-long targets and bodies, nobody's requests.  calls.py has the
 table; the server is asked over HTTP/1.1 or inside a session over HTTP/2."""
 
 import threading
+import time
 import urllib.parse
 
 import pytest
@@ -451,8 +452,10 @@ def test_log_too_long(asker):
 def send_alone(instance, call, headers, found):
     conn = instance.connect()
     try:
-        path = Asker.path(None, call)
-        found[call.key] = conn.request(call.method, path, headers=headers)
+        path, begun = Asker.path(None, call), time.monotonic()
+        r = conn.request(call.method, path, headers=headers)
+        r.seconds = time.monotonic() - begun
+        found[call.key] = r
     except (pbs.ConnectionLost, OSError) as error:
         found[call.key] = error
     finally:
@@ -482,6 +485,7 @@ def test_without_credentials(instance):
             assert (r.status, r.text) == (401, (
                 'authentication failed - no authentication credentials '
                 'provided.')), call
+            assert r.seconds > 2.9, 'guessing takes time'
 
 
 def test_ticket_without_csrf_token(instance):
@@ -496,6 +500,10 @@ def test_ticket_without_csrf_token(instance):
             assert r.status == 401 and 'CSRF' in r.text, call
         else:
             assert r.status in (200, 400), call
+    others = [calls.Call('http1', f'{method} version')
+              for method in ('OPTIONS', 'PATCH')]
+    assert [r.status for r in all_at_once(instance, headers, others).values()
+            ] == [401] * len(others)
 
 
 def test_nobody_learns_which_paths_exist(asker, instance):

@@ -312,6 +312,21 @@ def test_dry_prune_is_no_task(instance, some, group):
     assert total(some, typefilter='prune', limit=0) == before
 
 
+def test_prune_names_the_namespace_of_a_dry_run(instance, some):
+    """And of nothing else (wire-protocol 3.4)."""
+    base = f'admin/datastore/{instance.store_name}'
+    some.post(f'{base}/namespace', {'parent': '', 'name': 'pruned'})
+    for ns in (None, 'pruned'):
+        with instance.backup(('host', 'named', 1600000000), ns=ns) as s:
+            s.backup_images({'a.img.fidx': b'x' * 100})
+    for ns in ('', 'pruned'):
+        for dry in (True, False):
+            found, = prune(some, instance, ('host', 'named'), ns=ns,
+                           keep_last=1, dry_run=dry).check().data
+            assert found.get('ns') == ('pruned' if ns and dry else None)
+            assert found['keep'] is True and found['protected'] is False
+
+
 # Local times: the hour that comes twice, and the day that lacks one.
 CLOCK_CHANGES = {
     'CET-1CEST,M3.5.0,M10.5.0/3': {
