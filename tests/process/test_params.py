@@ -488,7 +488,7 @@ def test_without_credentials(instance):
             assert r.seconds > 2.9, 'guessing takes time'
 
 
-def test_ticket_without_csrf_token(instance):
+def test_ticket_without_csrf_token(asker, instance):
     """Only for GET is the ticket enough."""
     conn = instance.login()
     headers = {'Cookie': conn.headers['Cookie']}
