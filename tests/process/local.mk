@@ -64,6 +64,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_powercut.py \
 	tests/process/test_pve.py \
 	tests/process/test_quickstart.py \
+	tests/process/test_readme.py \
 	tests/process/test_replay.py \
 	tests/process/test_resume.py \
 	tests/process/test_reuse.py \
