@@ -12,10 +12,12 @@ import time
 
 import pytest
 
-from instance import TOP, wait_for
+from instance import TOP, find_build, wait_for
 from test_server import auth
 
-PROMTOOL = shutil.which('promtool')
+# ./check puts one into the build folder.
+PROMTOOL = shutil.which('promtool', path=f'{os.environ["PATH"]}:'
+                                         f'{find_build()}')
 
 
 def metrics(inst):
