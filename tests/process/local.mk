@@ -25,6 +25,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/pytest.ini \
 	tests/process/pxar.py \
 	tests/process/replay.py \
+	tests/process/starve.c \
 	tests/process/store.py tests/process/terminal.py \
 	tests/process/test_access.py tests/process/test_acl.py \
 	tests/process/test_audit.py \

@@ -14,7 +14,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 . "$top/tests/system/container.sh"
 
 packages_folder "$@"
-make_root autopkgtest
+make_root autopkgtest,dpkg-dev
 copy_source "$root/test/holdfast"
 check "the container boots" boot
 for test in $(sed -n 's/^Tests: //p' "$top/debian/tests/control" | tr -d ,); do

@@ -165,6 +165,17 @@ restarts() {
 	check "a stuck validator is replaced" watchdog
 }
 
+journal_has_fields() {
+	for field in PEER SESSION SNAPSHOT STORE TENANT UPID; do
+		inside journalctl --no-pager -F HOLDFAST_$field | grep . || {
+			echo "no HOLDFAST_$field"
+			return 1
+		}
+	done
+	inside journalctl --no-pager -o cat HOLDFAST_STORE=store1 \
+	    HOLDFAST_TENANT=admin@pbs | grep '^session: finished .*store1'
+}
+
 task_is_ok() {
 	inside holdfast-admin task list | grep ":$1:" | grep -q ' OK'
 }
@@ -174,6 +185,8 @@ jobs() {
 	check "garbage collection" inside holdfast-admin gc start store1
 	check "verification ends well" soon task_is_ok verify
 	check "garbage collection ends well" soon task_is_ok garbage_collection
+	check "the journal knows sessions, tenants, stores and tasks" \
+	    journal_has_fields
 }
 
 # answers URL PATTERN
