@@ -1,6 +1,7 @@
 """What clients do on the wire that no recording has (wire-protocol 4.8.3, 4.8.4
 and 5.3): the metadata mode and split archives of newer command line clients,
-mounts and mapped images, and QEMU's incremental backup with a dirty bitmap."""
+mounts and mapped images, QEMU's incremental backup with a dirty bitmap, and
+another server that pulls and pushes."""
 
 import random
 
@@ -397,3 +398,87 @@ def test_qemu_incremental(instance, snapshot, image, key):
         drives.finish()
     assert restore(instance, third, 'drive-scsi0', drives) == \
         b''.join(content['drive-scsi0'])
+
+
+# ---- another server
+
+def pull(conn, base, reader, group):
+    """{file: its bytes}, {digest: stored chunk} of the newest snapshot."""
+    assert conn.get(f'{base}/namespace')[0]['ns'] == ''
+    assert group in [(g['backup-type'], g['backup-id'])
+                     for g in conn.get(f'{base}/groups')]
+    listed = conn.get(f'{base}/snapshots', backup_type=group[0],
+                      backup_id=group[1])
+    newest = max(listed, key=lambda s: s['backup-time'])
+    assert newest['size'] > 0
+    files = {f['filename']: reader.download(f['filename'])
+             for f in newest['files']}
+    digests = [d for name, body in files.items() if name.endswith('idx')
+               for d in digests_of(name, body)]
+    return files, {d: reader.chunk(d) for d in digests}
+
+
+def digests_of(name, index):
+    return pbs.parse_fixed(index)[2] if name.endswith('.fidx') else \
+        [digest for _, digest in pbs.parse_dynamic(index)[1]]
+
+
+def push(session, files, chunks):
+    """What is stored, as it is; the log of the job is one more blob."""
+    for name, body in files.items():
+        if name.endswith('.blob'):
+            continue
+        digests = digests_of(name, body)
+        parts = [pbs.unblob(chunks[d]) for d in digests]
+        if name.endswith('.fidx'):
+            kind, csum = 'fixed', fixed_csum(digests)
+            wid = session.create_fixed(name, sum(map(len, parts)))
+        else:
+            kind, csum = 'dynamic', pbs.parse_dynamic(body)[0]
+            wid = session.create_dynamic(name)
+        for digest, raw in zip(digests, parts):
+            session.chunk(kind, wid, raw, encoded=chunks[digest])
+        ends = [sum(map(len, parts[:i])) for i in range(len(parts) + 1)]
+        session.append(kind, wid, digests, ends[:-1])
+        session.close_index(kind, wid, len(digests), ends[-1], csum)
+    for name in sorted(files, key='index.json.blob'.__eq__):
+        if name.endswith('.blob'):
+            session.blob(name, files[name])
+    session.finish()
+
+
+def test_another_server_pulls_and_pushes(instance, snapshot):
+    snap = snapshot()
+    with instance.backup(snap) as s:
+        manifest = pbs.Manifest(snap)
+        csum, entries = s.upload_dynamic('a.pxar.didx', pieces('sync', 5))
+        manifest.add('a.pxar.didx', entries[-1][0], csum)
+        csum, _ = s.upload_image('b.img.fidx', bytes(CHUNK) + b'tail' * 99,
+                                 compress=True)
+        manifest.add('b.img.fidx', CHUNK + 396, csum)
+        manifest.unprotected['notes'] = 'by the client'
+        s.blob('index.json.blob', manifest.blob())
+        s.finish()
+    which = dict(zip(('backup-type', 'backup-id', 'backup-time'), snap))
+    conn, base = instance.login(), f'admin/datastore/{instance.store_name}'
+    conn.request('POST', f'{base}/upload-backup-log', which,
+                 body=blob(b'log of the job')).check()
+    with instance.reader(snap) as reader:
+        files, chunks = pull(conn, base, reader, snap[:2])
+    assert pbs.unblob(files['client.log.blob']) == b'log of the job'
+    assert all(conn.get('version')[k] for k in ('version', 'release'))
+    conn.post(f'{base}/namespace', {'parent': '', 'name': 'pushed'})
+    with instance.backup(snap, ns='pushed') as s:
+        push(s, files, chunks)
+    for name in files.keys() - {'index.json.blob'}:
+        # Of an index: its identity and time are the server's.
+        start = 0 if name.endswith('.blob') else 32
+        stored = instance.store().snapshot_path(snap, 'pushed') / name
+        assert stored.read_bytes()[start:] == files[name][start:]
+    found, = conn.get(f'{base}/snapshots', ns='pushed')
+    assert found['comment'] == 'by the client'
+    assert {f['filename'] for f in found['files']} == set(files)
+    del which['backup-time']
+    conn.request('DELETE', f'{base}/groups', {
+        **which, 'ns': 'pushed', 'error-on-protected': False}).check()
+    conn.request('DELETE', f'{base}/namespace', {'ns': 'pushed'}).check()
