@@ -28,7 +28,8 @@
 #define INPUT_MAX (64u << 20)
 #define TELL_MAX 16384
 
-/* Every allocation up to here, then fewer and fewer: each is a process. */
+/* Every allocation up to here, then fewer and fewer: each is a process.  With
+ * HOLDFAST_LONG=1 every one. */
 #define EACH 100
 #define THEN 16
 
@@ -100,6 +101,7 @@ try_without(unsigned long n, const uint8_t *data, size_t len)
 static int
 run_file(const char *path, int number)
 {
+	const int every = getenv("HOLDFAST_LONG") != NULL;
 	unsigned long n = 1;
 	struct err e;
 	size_t len;
@@ -115,7 +117,7 @@ run_file(const char *path, int number)
 	printf("ok %d - %s\n", number, path);
 	fflush(stdout);
 	while ((rv = try_without(n, (const uint8_t *)data, len)) == 1)
-		n += n < EACH ? 1 : n / THEN;
+		n += n < EACH || every ? 1 : n / THEN;
 	printf("%sok %d - %s without memory\n", rv == 0 ? "" : "not ",
 	    number + 1, path);
 	free(data);
@@ -165,8 +167,9 @@ main(int argc, char **argv)
 			rv |= run_file(argv[i], 2 * i - 1) < 0;
 		return rv;
 	}
-	name = strstr(argv[0], "fuzz_");
-	if (name == NULL)
+	name = strrchr(argv[0], '/');
+	name = name != NULL ? name + 1 : argv[0];
+	if (strncmp(name, "fuzz_", 5) != 0)
 		return 1;
 	folder = xasprintf("%s/tests/fuzz/corpus/%s", top != NULL ? top : ".",
 	    name + 5);
