@@ -13,6 +13,7 @@
 
 #include "common/arena.h"
 #include "common/io.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "common/format/blob.h"
 #include "validator/checker.h"
@@ -78,6 +79,41 @@ snap_delete(struct call *c, struct err *e)
 	    "unable to open snapshot directory \"%s\" for locking - ENOENT: No "
 	    "such file or directory",
 	    name);
+}
+
+static int
+empty_group_remove(struct call *c, struct err *e)
+{
+	return group_dir_remove_empty(c->vs->store, &c->ns, &c->snap.group, e);
+}
+
+/* The snapshot is gone all the same. */
+static void
+empty_group_removed(struct call *c)
+{
+	if (c->rv == -1)
+		log_warn_e("call", &c->err, "cannot remove an empty group");
+	c->rv = 0;
+	call_end(c);
+}
+
+/* A group that became empty goes too, unless a backup is on its way. */
+static void
+snap_deleted(struct call *c)
+{
+	struct err e;
+
+	if (c->rv == -1 ||
+	    call_lock(c, LOCK_GROUP, &c->ns, &c->snap, "in use", &e) == -1)
+		call_end(c);
+	else
+		call_submit(c, empty_group_remove, empty_group_removed);
+}
+
+static void
+snap_delete_begin(struct call *c)
+{
+	call_submit(c, snap_delete, snap_deleted);
 }
 
 /* --- protection --- */
@@ -260,7 +296,7 @@ const struct call_row call_snap_rows[] = {
     {.op = CALL_SNAP_FILES, .flags = READ | CALL_F_RECORDS, .run = snap_one},
     {.op = CALL_SNAP_DELETE,
 	.flags = WRITE,
-	.run = snap_delete,
+	.begin = snap_delete_begin,
 	.lock = LOCK_SNAP_EXCLUSIVE,
 	.lock_text = IN_USE},
     {.op = CALL_SNAP_NOTES_GET,

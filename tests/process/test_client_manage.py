@@ -6,6 +6,7 @@ import json
 import pytest
 
 import fake_server
+import instance as instance_module
 import pbs
 from store import time_text
 
@@ -131,6 +132,30 @@ def test_group_notes_and_forget(instance, store, backed_up):
                     'false')
     instance.client('group', 'forget', group)
     assert not (store.path / group).exists()
+
+
+def test_a_group_goes_with_its_last_snapshot(instance, store, backed_up,
+                                             snapshot):
+    first = backed_up()
+    second = backed_up(first)
+    path = store.path / group_of(first)
+    instance.client('snapshot', 'forget', name_of(second))
+    assert (path / 'owner').exists()
+    # A backup that is on its way, without a base, keeps it.
+    manifest = store.snapshot_path(first) / 'index.json.blob'
+    manifest.write_bytes(b'damaged')
+    third = snapshot(first)
+    with instance.backup(third) as session:
+        assert session.previous_time() is None
+        instance.client('snapshot', 'forget', name_of(first))
+        assert (path / 'owner').exists()
+        session.backup_images({'a.img.fidx': b'x' * 100})
+    instance.client('snapshot', 'forget', name_of(third))
+    assert not path.exists() and path.parent.exists()
+    assert not store.leftovers() and not instance.locks(first)
+    # It may be another's now.
+    with instance.backup(snapshot(first), instance.login2()):
+        assert (path / 'owner').read_text().startswith(instance_module.USER2)
 
 
 def test_change_owner(instance, backed_up):

@@ -15,6 +15,7 @@
 #include "validator/store/group.h"
 #include "validator/store/layout.h"
 #include "validator/store/poison.h"
+#include "validator/store/snapshot.h"
 
 TestSuite(group, .init = fixture_init, .fini = fixture_fini);
 
@@ -236,6 +237,31 @@ Test(group, goes_with_its_snapshots)
 	cr_expect_eq(group_dir_remove(fx.store, &ns, &g, &r, &e), -1);
 	cr_expect_eq(e.code, ERR_NOT_FOUND);
 	cr_expect_not_null(strstr(e.msg, "ENOENT: No such file or directory"));
+}
+
+Test(group, goes_when_it_is_empty)
+{
+	struct backup_ns ns = fixture_ns("");
+	struct backup_group g = group_of("vm/100");
+	struct backup_snapshot snap =
+	    fixture_snap("vm/100/2022-05-02T08:11:33Z");
+	struct err e = {0};
+
+	fixture_make_snapshot("", "vm/100/2022-05-02T08:11:33Z", "a@pbs");
+	fixture_write("vm/100/notes", "x", 1);
+	cr_assert_eq(group_dir_remove_empty(fx.store, &ns, &g, &e), 0);
+	cr_expect(fixture_exists("vm/100/owner"), "it has a snapshot");
+	cr_assert_eq(snap_dir_remove(fx.store, &ns, &snap, &e), 0);
+	fixture_write("vm/100/of-somebody", "x", 1);
+	cr_assert_eq(group_dir_remove_empty(fx.store, &ns, &g, &e), 0);
+	cr_expect(fixture_exists("vm/100/notes"), "it has something else");
+	cr_assert_eq(unlinkat(fx.store->root_fd, "vm/100/of-somebody", 0), 0);
+	cr_assert_eq(group_dir_remove_empty(fx.store, &ns, &g, &e), 0, "%s",
+	    e.msg);
+	cr_expect_not(fixture_exists("vm/100"));
+	cr_expect(fixture_exists("vm"));
+	cr_expect_eq(group_dir_remove_empty(fx.store, &ns, &g, &e), -1);
+	cr_expect_eq(e.code, ERR_NOT_FOUND);
 }
 
 Test(group, stays_with_what_is_protected)

@@ -24,6 +24,7 @@
 #include "validator/store/dir_list.h"
 #include "validator/store/layout.h"
 #include "validator/store/namespace.h"
+#include "validator/store/session_dir.h"
 #include "validator/store/snapshot.h"
 
 #define OWNER_NAME "owner"
@@ -298,7 +299,7 @@ remove_group_folder(struct store *s, const struct backup_ns *ns,
 	if (rv == -1)
 		return -1;
 	fd = rv;
-	rv = path_remove_tree(fd, g->id, e);
+	rv = session_dir_discard(s, fd, g->id, e);
 	io_close(&fd);
 	return rv;
 }
@@ -329,4 +330,47 @@ group_dir_remove(struct store *s, const struct backup_ns *ns,
 	if (rv == 0 && out->kept == 0)
 		rv = remove_group_folder(s, ns, g, e);
 	return rv;
+}
+
+static bool
+is_ours(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+	    strcmp(name, OWNER_NAME) == 0 || strcmp(name, NOTES_NAME) == 0;
+}
+
+/* 1 if nothing but owner and notes is in it, 0, -1. */
+static int
+is_empty(int group_fd, struct err *e)
+{
+	int fd = io_openat(group_fd, ".", O_RDONLY | O_DIRECTORY, 0, e), rv = 1;
+	struct dirent *d;
+	DIR *dir;
+
+	if (fd == -1)
+		return -1;
+	if ((dir = fdopendir(fd)) == NULL) {
+		io_close(&fd);
+		return err_errno(e, errno, "list a backup group");
+	}
+	while (rv == 1 && (errno = 0, d = readdir(dir)) != NULL)
+		if (!is_ours(d->d_name))
+			rv = 0;
+	if (rv == 1 && errno != 0)
+		rv = err_errno(e, errno, "list a backup group");
+	closedir(dir);
+	return rv;
+}
+
+int
+group_dir_remove_empty(struct store *s, const struct backup_ns *ns,
+    const struct backup_group *g, struct err *e)
+{
+	int fd = group_dir_open(s, ns, g, e), rv;
+
+	if (fd == -1)
+		return -1;
+	rv = is_empty(fd, e);
+	io_close(&fd);
+	return rv == 1 ? remove_group_folder(s, ns, g, e) : rv;
 }

@@ -83,6 +83,23 @@ session_dir_remove(struct store *s, uint64_t id, struct err *e)
 }
 
 int
+session_dir_discard(struct store *s, int dirfd, const char *what, struct err *e)
+{
+	char name[1 + SESSION_ID_LEN + 1] = ".";
+	uint64_t id;
+
+	io_random(&id, sizeof(id));
+	session_id_to_str(id, name + 1);
+	if (renameat2(dirfd, what, s->sessions_fd, name, RENAME_NOREPLACE) ==
+	    -1)
+		return err_errno(e, errno, "remove %s", what);
+	if (store_fsync(s, dirfd, "folder", e) == -1)
+		return -1;
+	path_remove_tree(s->sessions_fd, name, NULL);
+	return 0;
+}
+
+int
 session_dir_each(struct store *s, int (*fn)(void *ctx, uint64_t id), void *ctx,
     struct err *e)
 {

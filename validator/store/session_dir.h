@@ -23,6 +23,11 @@ int session_dir_create(struct store *s, uint64_t id, struct err *e);
 int session_dir_open(struct store *s, uint64_t id, struct err *e);
 /* One that is not there is success. */
 int session_dir_remove(struct store *s, uint64_t id, struct err *e);
+/* Removes a folder of the store, named in dirfd: out of sight in one step.
+ * What an error or a power cut leaves of it belongs to no session, and goes at
+ * the next start. */
+int session_dir_discard(struct store *s, int dirfd, const char *what,
+    struct err *e);
 
 /* Every session folder that is there, in no order; what else lies there is
  * removed.  fn returns 0 to go on. */

@@ -289,25 +289,6 @@ out:
 	return rv;
 }
 
-/* Out of sight in one step.  What an error or a power cut leaves of it belongs
- * to no session, and goes at the next start. */
-static int
-discard(struct store *s, int group_fd, const char *time, struct err *e)
-{
-	char name[1 + SESSION_ID_LEN + 1] = ".";
-	uint64_t id;
-
-	io_random(&id, sizeof(id));
-	session_id_to_str(id, name + 1);
-	if (renameat2(group_fd, time, s->sessions_fd, name, RENAME_NOREPLACE) ==
-	    -1)
-		return err_errno(e, errno, "remove snapshot %s", time);
-	if (store_fsync(s, group_fd, "group folder", e) == -1)
-		return -1;
-	path_remove_tree(s->sessions_fd, name, NULL);
-	return 0;
-}
-
 static int
 remove_snapshot(struct store *s, const struct backup_ns *ns,
     const struct backup_snapshot *snap, struct err *e)
@@ -328,7 +309,7 @@ remove_snapshot(struct store *s, const struct backup_ns *ns,
 		err_set(e, ERR_BAD_STATE, "cannot remove protected snapshot");
 		goto out;
 	}
-	rv = discard(s, group_fd, time, e);
+	rv = session_dir_discard(s, group_fd, time, e);
 out:
 	io_close(&fd);
 	io_close(&group_fd);
