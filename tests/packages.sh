@@ -9,6 +9,7 @@
 # must give the same bytes.  DEB_BUILD_OPTIONS is passed on.
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
+. "$top/tests/setup.sh"
 
 twice=
 if [ "${1:-}" = --twice ]; then
@@ -24,10 +25,7 @@ out=$(cd "$1" && pwd)
 
 # build FOLDER: into FOLDER, the source below FOLDER/holdfast
 build() {
-	mkdir -p "$1/holdfast"
-	(cd "$top" && tar -cf - --exclude=./.git --exclude='./build*' \
-	    --exclude=./autom4te.cache --exclude=__pycache__ \
-	    --exclude=.pytest_cache .) | (cd "$1/holdfast" && tar -xf -)
+	copy_source "$1/holdfast"
 	(cd "$1/holdfast" && dpkg-buildpackage -us -uc -b) >"$1/build.log" \
 	    2>&1 || {
 		tail -n 40 "$1/build.log"

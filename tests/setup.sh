@@ -1,5 +1,6 @@
-# Shell functions that ./check and ./quickstart share: Debian packages, system
-# users, the build.  Sourced, with $top set to the source folder.
+# Shell functions that ./check, ./quickstart and the scripts of tests/ share:
+# Debian packages, system users, the source, the build.  Sourced, with $top set
+# to the source folder.
 
 PACKAGES_BUILD="gcc make autoconf automake pkg-config libc6-dev
 libevent-dev libssl-dev libhttp-parser-dev libnghttp2-dev libjson-c-dev
@@ -89,6 +90,14 @@ make_users() {
 	done
 }
 
+# copy_source FOLDER: without what is not the source
+copy_source() {
+	mkdir -p "$1"
+	(cd "$top" && tar -cf - --exclude=./.git --exclude='./build*' \
+	    --exclude=./autom4te.cache --exclude=__pycache__ \
+	    --exclude=.pytest_cache .) | (cd "$1" && tar -xf -)
+}
+
 # Sets $build, the folder to build in, and $source, the tree to build from:
 # those given, or else a copy in a temporary folder if they cannot be written.
 choose_build() {
@@ -104,11 +113,7 @@ choose_build() {
 	scratch=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-build.XXXXXX")
 	source=$scratch/source
 	build=$scratch/build
-	mkdir "$source"
-	(cd "$top" && tar -cf - --exclude=./.git --exclude='./build*' \
-	    --exclude=./autom4te.cache --exclude=__pycache__ \
-	    --exclude=.pytest_cache .) |
-		(cd "$source" && tar -xf -)
+	copy_source "$source"
 	[ -d "$top/build-aux" ] && mkdir -p "$source/build-aux" &&
 		cp "$top"/build-aux/* "$source/build-aux/"
 	return 0

@@ -1,5 +1,6 @@
 # Shell functions that the scripts of this folder share; sourced, with $top set
 # to the source folder.  Makes $work, a folder that goes away at the end.
+. "$top/tests/setup.sh"
 n=0
 failed=0
 on_exit=:
@@ -12,14 +13,8 @@ skip_all() {
 
 # need_root_and PACKAGE...
 need_root_and() {
-	[ "$(id -u)" = 0 ] || skip_all "only root can do this"
-	missing=
-	for p in "$@"; do
-		case $(dpkg-query -W -f='${Status}' "$p" 2>/dev/null) in
-		*' installed') ;;
-		*) missing="$missing $p" ;;
-		esac
-	done
+	is_root || skip_all "only root can do this"
+	missing=$(missing_packages "$@")
 	[ -z "$missing" ] || skip_all "apt-get install$missing"
 	work=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-system.XXXXXX")
 	chmod 0755 "$work"
@@ -54,14 +49,6 @@ check() {
 finish() {
 	echo "1..$n"
 	exit $((failed > 0))
-}
-
-# Without what is not the source.
-copy_source() {
-	mkdir -p "$1"
-	(cd "$top" && tar -cf - --exclude=./.git --exclude='./build*' \
-	    --exclude=./autom4te.cache --exclude=__pycache__ \
-	    --exclude=.pytest_cache .) | (cd "$1" && tar -xf -)
 }
 
 # The folder with packages: those given, or built now.
