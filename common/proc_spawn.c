@@ -1,6 +1,6 @@
 /*
  * Starting programs.  Runs in the master, in auth and in the validator, which
- * has threads: between fork and exec only async-signal-safe calls are made.
+ * has threads: between vfork and exec only async-signal-safe calls are made.
  */
 #include "config.h"
 
@@ -135,8 +135,12 @@ fail:
 	_exit(PROC_EXIT_FATAL);
 }
 
-/* fork() with all signals blocked, so that no handler of ours runs in the
- * child. */
+/*
+ * vfork(), since the validator has a mapping or two for each session, which
+ * fork() would copy.  The child has our memory until exec, and changes none
+ * of it but *c.  All signals are blocked, so that no handler of ours runs in
+ * it.
+ */
 static pid_t
 child_fork(struct child *c)
 {
@@ -146,7 +150,7 @@ child_fork(struct child *c)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	if ((pid = fork()) == 0)
+	if ((pid = vfork()) == 0)
 		child_main(c);
 	sys = errno;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
