@@ -28,6 +28,7 @@
 #include "common/format/auth_id.h"
 
 #define ACTIVE_MAX (16u << 20)
+#define ACTIVE_SLACK 64 /* lines of "active" beyond twice those needed */
 
 struct task {
 	TAILQ_ENTRY(task) entry;
@@ -48,7 +49,10 @@ struct tasks {
 	char node[UPID_NODE_MAX + 1];
 	uint64_t pstart;
 	uint64_t next_id;
-	struct task_list running;                 /* newest first */
+	struct task_list running; /* newest first */
+	size_t nactive;           /* those, and orphans */
+	int active_fd;            /* to append to "active"; -1: write it anew */
+	size_t active_lines;
 	struct task_count counts[TASK_TYPES_MAX]; /* "": the end */
 	char **orphans; /* of the last process; NULL: adopted */
 	size_t norphans;
@@ -137,15 +141,75 @@ tasks_write_active(struct tasks *t)
 	size_t i;
 
 	sbuf_init(&b, ACTIVE_MAX);
-	TAILQ_FOREACH(k, &t->running, entry)
+	t->nactive = 0;
+	TAILQ_FOREACH(k, &t->running, entry) {
 		sbuf_add_fmt(&b, "%s\n", k->text);
-	for (i = 0; i < t->norphans; i++)
-		if (t->orphans[i] != NULL)
-			sbuf_add_fmt(&b, "%s\n", t->orphans[i]);
+		t->nactive++;
+	}
+	for (i = 0; i < t->norphans; i++) {
+		if (t->orphans[i] == NULL)
+			continue;
+		sbuf_add_fmt(&b, "%s\n", t->orphans[i]);
+		t->nactive++;
+	}
+	io_close(&t->active_fd);
 	if (io_write_file_atomic(t->dirfd, "active", sbuf_str(&b), b.len, 0640,
 		0, &e) == -1)
 		log_err_e("task", &e, "cannot write the list of active tasks");
+	else
+		t->active_fd = io_openat(t->dirfd, "active",
+		    O_WRONLY | O_APPEND | O_NOFOLLOW, 0, &e);
+	t->active_lines = t->nactive;
 	sbuf_fini(&b);
+}
+
+/* A line for what changed; all of them only now and then, since there may be
+ * thousands. */
+static void
+tasks_note_active(struct tasks *t, const char *upid, bool ended)
+{
+	char line[UPID_STR_MAX + 3];
+	int len =
+	    snprintf(line, sizeof(line), "%s%s\n", ended ? "-" : "", upid);
+
+	if (ended)
+		t->nactive--;
+	else
+		t->nactive++;
+	if (t->active_fd == -1 ||
+	    t->active_lines >= 2 * t->nactive + ACTIVE_SLACK ||
+	    io_write_full(t->active_fd, line, (size_t)len, NULL) == -1)
+		tasks_write_active(t);
+	else
+		t->active_lines++;
+}
+
+static void
+orphan_add(struct tasks *t, const char *upid)
+{
+	t->orphans =
+	    xreallocarray(t->orphans, t->norphans + 1, sizeof(*t->orphans));
+	t->orphans[t->norphans++] = xstrdup(upid);
+	t->nactive++;
+}
+
+/* Its place, or norphans. */
+static size_t
+orphan_find(const struct tasks *t, const char *upid)
+{
+	size_t i;
+
+	for (i = 0; i < t->norphans; i++)
+		if (t->orphans[i] != NULL && strcmp(t->orphans[i], upid) == 0)
+			break;
+	return i;
+}
+
+static void
+orphan_drop(struct tasks *t, size_t i)
+{
+	free(t->orphans[i]);
+	t->orphans[i] = NULL;
 }
 
 static void
@@ -154,7 +218,7 @@ tasks_read_active(struct tasks *t)
 	struct upid u;
 	struct err e;
 	char *data, *line, *rest;
-	size_t len;
+	size_t len, i;
 
 	if (io_read_file(t->dirfd, "active", ACTIVE_MAX, &data, &len, &e) ==
 	    -1) {
@@ -165,11 +229,15 @@ tasks_read_active(struct tasks *t)
 	}
 	rest = data;
 	while ((line = strsep(&rest, "\n")) != NULL) {
-		if (upid_parse(&u, line, NULL) == -1)
-			continue;
-		t->orphans = xreallocarray(t->orphans, t->norphans + 1,
-		    sizeof(*t->orphans));
-		t->orphans[t->norphans++] = xstrdup(line);
+		if (line[0] == '-') {
+			i = orphan_find(t, line + 1);
+			if (i < t->norphans) {
+				orphan_drop(t, i);
+				t->nactive--;
+			}
+		} else if (upid_parse(&u, line, NULL) == 0) {
+			orphan_add(t, line);
+		}
 	}
 	free(data);
 }
@@ -234,6 +302,7 @@ tasks_open(int dirfd, struct err *e)
 	int i;
 
 	t->dirfd = dirfd;
+	t->active_fd = -1;
 	TAILQ_INIT(&t->running);
 	for (i = 0; i < 256; i++) {
 		snprintf(sub, sizeof(sub), "%02X", i);
@@ -273,6 +342,7 @@ tasks_close(struct tasks **tp)
 	for (i = 0; i < t->norphans; i++)
 		free(t->orphans[i]);
 	free(t->orphans);
+	io_close(&t->active_fd);
 	io_close(&t->dirfd);
 	free(t);
 }
@@ -326,7 +396,7 @@ task_start(struct tasks *t, const char *type, const char *worker_id,
 		return NULL;
 	}
 	TAILQ_INSERT_HEAD(&t->running, k, entry);
-	tasks_write_active(t);
+	tasks_note_active(t, k->text, false);
 	return k;
 }
 
@@ -334,11 +404,8 @@ struct task *
 task_adopt(struct tasks *t, const char *upid, struct err *e)
 {
 	struct task *k;
-	size_t i;
+	size_t i = orphan_find(t, upid);
 
-	for (i = 0; i < t->norphans; i++)
-		if (t->orphans[i] != NULL && strcmp(t->orphans[i], upid) == 0)
-			break;
 	if (i == t->norphans) {
 		err_set(e, ERR_NOT_FOUND, "no such active task");
 		return NULL;
@@ -351,8 +418,7 @@ task_adopt(struct tasks *t, const char *upid, struct err *e)
 		return NULL;
 	}
 	snprintf(k->text, sizeof(k->text), "%s", upid);
-	free(t->orphans[i]);
-	t->orphans[i] = NULL;
+	orphan_drop(t, i);
 	TAILQ_INSERT_HEAD(&t->running, k, entry);
 	return k;
 }
@@ -564,7 +630,7 @@ task_end(struct task **kp, const struct err *why)
 	task_write(k, line);
 	index_append(k->tasks, k->text, io_realtime_s(), status);
 	TAILQ_REMOVE(&k->tasks->running, k, entry);
-	tasks_write_active(k->tasks);
+	tasks_note_active(k->tasks, k->text, true);
 	task_free(k);
 }
 

@@ -14,10 +14,12 @@ struct err;
  * Tasks: what the server did for whom, with a log that people may read
  * (wire-protocol 7).  Below the log folder:
  *
- *   tasks/XX/<name>   the log; XX and name are made of the UPID's numbers, so
- * that no text from outside becomes part of a path tasks/active      UPIDs of
- * running tasks, one a line tasks/index       "UPID endtime status" of ended
- * ones, appended; index.1 is the older half, whose logs go with it
+ *   tasks/XX/<name>  the log; XX and name are made of the UPID's numbers, so
+ *                    that no text from outside becomes part of a path
+ *   tasks/active     a line "UPID" for a task that began, "-UPID" for one that
+ *                    ended; written anew when most of it is over
+ *   tasks/index      "UPID endtime status" of ended ones, appended; index.1
+ *                    is the older half, whose logs go with it
  *
  * All of this belongs to the loop's thread (reading: task_read.h).  Writes go
  * to the log folder, which is a local disk, never to a store.

@@ -317,6 +317,40 @@ Test(task, restart_adopts_or_ends)
 	tasks_close(&t);
 }
 
+/* However often it ended; and what is kept of them stays small. */
+Test(task, those_that_ended_are_not_found_again)
+{
+	char first[UPID_STR_MAX + 1], last[UPID_STR_MAX + 1], path[256];
+	struct tasks *t = open_tasks();
+	struct task *a = start(t, "backup", "s1:host/a", "u@pbs"), *b;
+	struct stat st;
+	int i;
+
+	snprintf(first, sizeof(first), "%s", task_upid(a));
+	for (i = 0; i < 500; i++) {
+		b = start(t, "backup", "s1:host/b", "u@pbs");
+		snprintf(last, sizeof(last), "%s", task_upid(b));
+		task_end(&b, NULL);
+		if (i % 100 != 50)
+			continue;
+		tasks_close(&t);
+		t = open_tasks();
+		cr_assert_null(task_adopt(t, last, NULL));
+		a = task_adopt(t, first, NULL);
+		cr_assert_not_null(a);
+		if (i > 200)
+			tasks_end_orphans(t);
+	}
+	snprintf(path, sizeof(path), "%s/active", dir);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_lt(st.st_size, 80 * (off_t)strlen(last));
+	task_end(&a, NULL);
+	tasks_close(&t);
+	t = open_tasks();
+	cr_expect_null(task_adopt(t, first, NULL));
+	tasks_close(&t);
+}
+
 static unsigned int stops;
 
 static void
