@@ -446,7 +446,7 @@ hand_back(const struct admin_opts *o, const char *name, const char *path,
 	if (path == NULL)
 		return err_set(e, ERR_NOT_FOUND,
 		    "the validator that has '%s' does not run: name its folder, "
-		    "after \"datastore remove-config\"",
+		    "after \"datastore remove\"",
 		    name);
 	if (find_owner(o, OWNER_ORIGINAL, &uid, &gid, e) == -1)
 		return -1;

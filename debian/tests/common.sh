@@ -7,7 +7,7 @@ user=$store@pbs
 
 clean_up() {
 	holdfast-admin user remove "$user" || true
-	holdfast-admin datastore remove-config "$store" || true
+	holdfast-admin datastore remove "$store" || true
 	rm -rf "$work" "$folder"
 }
 trap clean_up EXIT

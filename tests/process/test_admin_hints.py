@@ -20,7 +20,7 @@ WRONG = {
 # These list what fits, which may be nothing, or need no daemon.
 ANSWER_ANYTHING = {'acl list', 'token list'}
 ALONE = {'audit verify', 'datastore adopt', 'datastore create',
-         'datastore release', 'datastore remove-config', 'import', 'metrics',
+         'datastore release', 'datastore remove', 'import', 'metrics',
          'setup', 'status', 'user create', 'user passwd',
          'datastore maintenance-mode'}
 

@@ -98,7 +98,7 @@ def test_not_while_somebody_works_on_it(instance, backed_up, snapshot):
     name, snap = instance.store_name, snapshot()
     conf = instance.etc / 'datastores.d' / f'{name}.conf'
     with instance.backup(snap) as session, instance.reader(backed_up):
-        for command in 'release', 'remove-config':
+        for command in 'release', 'remove':
             with pytest.raises(InstanceError) as e:
                 instance.admin('datastore', command, name)
             text = str(e.value)
@@ -120,11 +120,11 @@ def test_removed_from_the_configuration(instance, backed_up):
     written, pid = conf.read_text(), instance.pid('validator')
     assert wait_for(lambda: all(
         d['sessions'] == 0 for d in instance.admin_json('datastore', 'list')))
-    instance.admin('datastore', 'remove-config', name)
+    instance.admin('datastore', 'remove', name)
     assert listed(instance) == {'other': 'open'}
     assert instance.pid('validator') == pid and not conf.exists()
     with pytest.raises(InstanceError, match='cannot remove datastores.d/'):
-        instance.admin('datastore', 'remove-config', name)
+        instance.admin('datastore', 'remove', name)
     with pytest.raises(InstanceError, match='no such datastore'):
         instance.admin('datastore', 'release', 'a/b')
     # Nobody holds it.
@@ -133,7 +133,7 @@ def test_removed_from_the_configuration(instance, backed_up):
     conf.write_text(written)
     # A validator that does not run needs no asking.
     instance.end('validator')
-    instance.admin('datastore', 'remove-config', name)
+    instance.admin('datastore', 'remove', name)
     conf.write_text(written)
     instance.start_validator()
     assert restored(instance, backed_up)
