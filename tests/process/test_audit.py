@@ -112,6 +112,48 @@ def test_protection_and_deletion(instance, snapshot, image):
         ['1', '0']
 
 
+def test_full_files_are_kept_in_part(fresh_instance, snapshot):
+    options = {'audit-file-size': '4K', 'audit-files': 2}
+    inst = fresh_instance(server_options=options, validator_options=options)
+    conn = inst.login()
+
+    def removed():
+        return all('removed the oldest file' in inst.log_tail(name, 10 ** 9)
+                   for name in ('server', 'validator'))
+    for _ in range(500):
+        with inst.backup(snapshot(), inst.login()) as session:
+            session.backup_images({'a.img.fidx': b'x' * 4096})
+        conn.get('admin/datastore/store/status')
+        if removed():
+            break
+    conn.close()
+    assert removed()
+    inst.end('server')
+    inst.end('validator')
+    for who in ('auth', 'validator'):
+        folder = inst.dir / 'state' / who
+        assert len(list(folder.glob('audit.log*'))) <= 3
+    result = verify(inst)
+    assert [r['result'] for r in result] == ['ok', 'ok']
+    assert all(r['lines'] < r['last'] for r in result)
+
+
+def test_flood_of_refusals_is_counted(instance):
+    """Nobody needs an account to be refused."""
+    conn = instance.login2()
+    path = 'admin/datastore/store/protected'
+    where = {'backup-type': 'host', 'backup-id': 'nobody',
+             'backup-time': 1700000000, 'protected': 1}
+
+    for _ in range(400):
+        with pytest.raises(PbsError):
+            conn.put(path, **where)
+    conn.close()
+    told = wait_for(lambda: find(instance, 'validator', event='left-out',
+                                 of='call'))
+    assert int(told[0]['count']) > 0
+
+
 def test_verify(instance, folder):
     instance.restart_validator()
     result = verify(instance)
