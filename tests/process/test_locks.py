@@ -102,8 +102,8 @@ def test_a_reader_shares_its_snapshot(instance, snapshot, image):
 
 def test_a_call_in_work_has_its_snapshot_alone(instance, snapshot, image,
                                                faults):
-    """Neither a reader nor a backup that is based on it comes in between
-    (wire-protocol 4.1, 5.1)."""
+    """Neither a reader nor a backup that is based on it comes in between, and
+    a verification leaves it out (wire-protocol 4.1, 5.1, Appendix B)."""
     first = make(instance, snapshot(), image)
     conn = instance.login()
     protect = threading.Thread(target=conn.put, args=(
@@ -119,6 +119,15 @@ def test_a_call_in_work_has_its_snapshot_alone(instance, snapshot, image,
         locked + 'base snapshot is already locked by another operation')
     assert refused(instance.reader, first).startswith(
         locked + 'locked by another operation')
+    conn = instance.login()
+    upid = conn.post('admin/datastore/store/verify', {
+        'backup-type': first[0], 'backup-id': first[1],
+        'backup-time': first[2]})
+    assert wait_for(lambda: conn.get(
+        f'nodes/localhost/tasks/{upid}/status')['status'] == 'stopped')
+    assert any('SKIPPED: verify store:' in line and
+               locked + 'locked by another operation' in line
+               for line in instance.task_log(upid))
     faults.clear()
     protect.join()
     with instance.backup(snapshot(first)), instance.reader(first):

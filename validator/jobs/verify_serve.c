@@ -173,6 +173,7 @@ snap_lock(struct verify_job *k, const struct running_job *r, struct err *e)
 	    .time = k->snap.time,
 	};
 	struct lock_info other = {0};
+	char name[SNAPSHOT_STR_MAX + 1];
 	struct lockdb_txn *t;
 
 	if (lockdb_begin(k->v->locks, true, &t, e) == -1)
@@ -181,10 +182,13 @@ snap_lock(struct verify_job *k, const struct running_job *r, struct err *e)
 		"verify", &other, e) == 0)
 		return lockdb_commit(&t, e);
 	lockdb_abort(&t);
-	if (e->code == ERR_LOCKED)
-		err_set(e, ERR_LOCKED, "%s, %016" PRIx64, other.what,
-		    other.holder);
-	return -1;
+	if (e->code != ERR_LOCKED)
+		return -1;
+	snapshot_to_str(&k->snap, name);
+	return err_set(e, ERR_LOCKED,
+	    "unable to acquire lock on snapshot directory \"%s\" - locked by "
+	    "another operation (%s, session %016" PRIx64 ")",
+	    name, other.what, other.holder);
 }
 
 static void
