@@ -28,7 +28,7 @@ struct ipc_listener;
 #define IPC_MAGIC 0x43504648 /* "HFPC" */
 #define IPC_HDR_LEN 32
 #define IPC_BODY_MAX 65536
-#define IPC_FDS_MAX 3
+#define IPC_FDS_MAX 16
 
 /* A received message.  Everything in it is lent until the handler (or the
  * next blocking call on the endpoint) returns. */

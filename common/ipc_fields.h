@@ -335,6 +335,10 @@
 	F(u32, size, 0)   \
 	F(b32, digest, 0)
 
+/* So many small ones at a time. */
+#define CHK_MANY 16
+#define MSG_CHK_STORED_MANY(F) F(bytes, digests, CHK_MANY * 32)
+
 /* A stored .blob file, by descriptor: length and checksum of the file as the
  * manifest has them, CRC, and whether an unencrypted one decodes. */
 #define MSG_CHK_STORED_BLOB(F) \
@@ -353,6 +357,11 @@
 	F(u32, out_len, 0) \
 	F(u32, size, 0)    \
 	F(str, text, IPC_TEXT_MAX)
+
+/* Of CHK_STORED_MANY, for each: u8 good, u8 kind, u32 encoded length, u32
+ * size. */
+#define CHK_MANY_LEN 10
+#define MSG_CHK_VERDICTS(F) F(bytes, verdicts, CHK_MANY *CHK_MANY_LEN)
 
 /* Of CHK_MANIFEST and CHK_FILE. verify_state: enum verify_state. */
 #define MSG_CHK_MANIFESTED(F)      \

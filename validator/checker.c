@@ -158,6 +158,14 @@ val_on_manifested(void *ctx, struct ipc_msg *m)
 	return 0;
 }
 
+/* Of what only jobs ask. */
+static int
+val_on_verdicts(void *ctx, struct ipc_msg *m)
+{
+	(void)ctx;
+	return err_set(&m->err, ERR_PROTO, "verdicts without a question");
+}
+
 #define VAL_TO_CHK(handler) NULL
 #define VAL_TO_VAL(handler) val_on_##handler
 #define IPC_ROW_VC(dir, NAME, handler, states, fds) \

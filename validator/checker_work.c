@@ -364,6 +364,41 @@ chk_on_stored(void *ctx, struct ipc_msg *m)
 	return work_send_verdict(m, &v, rv, &e);
 }
 
+/* One bad chunk among them is no reason to fail the others. */
+static int
+chk_on_stored_many(void *ctx, struct ipc_msg *m)
+{
+	struct checker_work *w = ctx;
+	struct msg_CHK_STORED_MANY s;
+	uint8_t buf[MSG_MAX_CHK_VERDICTS], list[CHK_MANY * CHK_MANY_LEN];
+	struct msg_CHK_VERDICTS v = {.verdicts = list};
+	struct judge_chunk jc;
+	struct wire_w out;
+	struct digest d;
+	size_t len = 0;
+	int i, good;
+
+	if (msg_get_CHK_STORED_MANY(&m->body, &s) == -1 ||
+	    s.digests_len != CHK_MANY * DIGEST_LEN)
+		return err_set(&m->err, ERR_PROTO, "bad message");
+	wire_w_init(&out, list, sizeof(list));
+	for (i = 0; i < CHK_MANY; i++) {
+		memcpy(d.b, s.digests + i * DIGEST_LEN, DIGEST_LEN);
+		jc = (struct judge_chunk){0};
+		good = work_read_file(w, m->fds[i], &len, NULL) == 0 &&
+		    judge_stored_chunk(w->judge, w->file, len, &d, 0, &jc,
+			NULL) == 0;
+		wire_w_u8(&out, good ? 1 : 0);
+		wire_w_u8(&out, (uint8_t)jc.kind);
+		wire_w_u32(&out, jc.encoded_len);
+		wire_w_u32(&out, jc.size);
+	}
+	v.verdicts_len = (uint32_t)wire_w_len(&out);
+	wire_w_init(&out, buf, sizeof(buf));
+	msg_put_CHK_VERDICTS(&out, &v);
+	return work_send(m, MSG_ID_CHK_VERDICTS, buf, &out);
+}
+
 static int
 chk_on_stored_blob(void *ctx, struct ipc_msg *m)
 {

@@ -176,6 +176,25 @@ def test_a_damaged_chunk(instance, base, store, snapshot, damage):
     is_good(instance, snap)
 
 
+@pytest.mark.parametrize('damage', [flip, swap, os.unlink])
+def test_one_of_many_small_chunks(instance, store, snapshot, damage):
+    """They are read sixteen at a time; what is wrong with one says nothing
+    of the others."""
+    snap, seed = snapshot(), next(SEEDS)
+    pieces = [sha256(b'%d %d' % (seed, n)) * 100 for n in range(50)]
+    with instance.backup(snap) as session:
+        session.backup_dynamic('root.pxar.didx', pieces)
+    is_good(instance, snap)
+    bad = sha256(pieces[20])
+    damage(store.chunk_path(bad))
+    status, lines, _ = verify_snap(instance, snap)
+    assert status == FAILED
+    assert {d for d in map(sha256, pieces)
+            if any(d.hex() in line for line in lines)} == {bad}, lines
+    assert not store.has_chunk(bad)
+    assert all(store.has_chunk(sha256(p)) for p in pieces if p != pieces[20])
+
+
 @pytest.mark.parametrize('damage', ['gone', 'empty'])
 def test_a_missing_chunk(instance, base, store, snapshot, damage):
     snap, data, digests = base()

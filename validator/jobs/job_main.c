@@ -16,7 +16,7 @@
 #include "common/sandbox.h"
 #include "validator/jobs/job_int.h"
 
-#define JOB_FILES_MAX 256
+#define JOB_FILES_MAX 1024
 #define JOB_NICE 10
 
 static int

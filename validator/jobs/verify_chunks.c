@@ -28,8 +28,9 @@
 
 #define FIRST_SLOT 1 /* slot 0 is for manifests and blobs */
 #define THREADS_MAX (JOB_CHECKERS_MAX - FIRST_SLOT)
-#define ITEMS_PER_THREAD 4
-#define LATER_MAX 4096 /* references to chunks that are being read */
+#define BATCHES_PER_THREAD 3
+#define BATCH_BYTES (1u << 20) /* large chunks go one by one */
+#define LATER_MAX 4096         /* references to chunks that are being read */
 #define SLOTS_MIN 4096u
 #define SLOTS_MAX (UINT64_C(1) << 34)
 
@@ -55,15 +56,16 @@ struct seen_table {
 
 /* --- work --- */
 
-struct item {
-	TAILQ_ENTRY(item) entry;
-	struct verify_ref ref;
-	bool good;
-	bool encrypted;
-	uint32_t size;
-	uint64_t encoded;
+/* Some chunks for one reader: passing on each by itself would take longer
+ * than reading a small one. */
+struct batch {
+	TAILQ_ENTRY(batch) entry;
+	unsigned int n;
+	uint64_t bytes; /* expected */
+	struct verify_ref refs[CHK_MANY];
+	struct verify_verdict verdicts[CHK_MANY];
 };
-TAILQ_HEAD(item_list, item);
+TAILQ_HEAD(batch_list, batch);
 
 struct reader {
 	struct verify_chunks *vc;
@@ -89,13 +91,13 @@ struct verify_chunks {
 	pthread_mutex_t lock;
 	pthread_cond_t work;
 	pthread_cond_t done;
-	struct item_list todo;
-	struct item_list finished;
+	struct batch_list todo;
+	struct batch_list finished;
 	bool stop;
 
-	struct item_list idle; /* the rest is the main thread's */
-	struct item *items;
-	size_t nitems;
+	struct batch_list idle; /* the rest is the main thread's */
+	struct batch *filling;  /* NULL: none */
+	struct batch *batches;
 	size_t nbusy; /* todo, being read or finished */
 	struct reader readers[THREADS_MAX];
 	unsigned int nreaders;
@@ -198,28 +200,41 @@ seen_chunk(const struct seen *s)
 
 /* Whatever is not plainly good is looked at again by the validator. */
 static void
-read_item(struct reader *r, struct item *it)
+read_one_by_one(struct reader *r, struct batch *b, const int *fds)
+{
+	unsigned int i;
+	struct err e;
+
+	for (i = 0; i < b->n; i++)
+		if (fds[i] != -1 &&
+		    verify_peer_chunk(&r->peer, fds[i], &b->refs[i].digest,
+			&b->verdicts[i], &e) == -1)
+			break;
+}
+
+static void
+read_batch(struct reader *r, struct batch *b)
 {
 	char path[DIGEST_CHUNK_PATH_LEN + 1];
-	struct msg_CHK_VERDICT v;
-	struct stat st;
+	struct digest digests[CHK_MANY];
+	unsigned int i, opened = 0;
+	int fds[CHK_MANY];
 	struct err e;
-	int fd;
 
-	it->good = false;
-	digest_chunk_path(&it->ref.digest, path);
-	fd = openat(r->vc->chunks_fd, path,
-	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd == -1)
-		return;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    verify_peer_chunk(&r->peer, fd, &it->ref.digest, &v, &e) == 0) {
-		it->good = true;
-		it->encrypted = blob_kind_encrypted((enum blob_kind)v.kind);
-		it->size = v.size;
-		it->encoded = (uint64_t)st.st_size;
+	memset(b->verdicts, 0, sizeof(b->verdicts));
+	for (i = 0; i < b->n; i++) {
+		digests[i] = b->refs[i].digest;
+		digest_chunk_path(&digests[i], path);
+		fds[i] = openat(r->vc->chunks_fd, path,
+		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		opened += fds[i] != -1;
 	}
-	close(fd);
+	if (opened == CHK_MANY)
+		verify_peer_chunks(&r->peer, fds, digests, b->verdicts, &e);
+	else
+		read_one_by_one(r, b, fds);
+	for (i = 0; i < b->n; i++)
+		io_close(&fds[i]);
 }
 
 static void *
@@ -227,7 +242,7 @@ reader_main(void *arg)
 {
 	struct reader *r = arg;
 	struct verify_chunks *vc = r->vc;
-	struct item *it;
+	struct batch *b;
 
 	pthread_mutex_lock(&vc->lock);
 	for (;;) {
@@ -235,13 +250,13 @@ reader_main(void *arg)
 			pthread_cond_wait(&vc->work, &vc->lock);
 		if (vc->stop)
 			break;
-		it = TAILQ_FIRST(&vc->todo);
-		TAILQ_REMOVE(&vc->todo, it, entry);
+		b = TAILQ_FIRST(&vc->todo);
+		TAILQ_REMOVE(&vc->todo, b, entry);
 		pthread_mutex_unlock(&vc->lock);
-		read_item(r, it);
+		read_batch(r, b);
 		pthread_mutex_lock(&vc->lock);
 		r->broken = r->peer.ipc == NULL;
-		TAILQ_INSERT_TAIL(&vc->finished, it, entry);
+		TAILQ_INSERT_TAIL(&vc->finished, b, entry);
 		pthread_cond_signal(&vc->done);
 	}
 	pthread_mutex_unlock(&vc->lock);
@@ -275,7 +290,7 @@ verify_chunks_new(struct job *j, struct err *e)
 {
 	struct verify_chunks *vc = xcalloc(1, sizeof(*vc));
 	unsigned int want = count_processors();
-	size_t i;
+	size_t i, n;
 
 	vc->job = j;
 	vc->chunks_fd = job_chunks_fd(j);
@@ -287,10 +302,10 @@ verify_chunks_new(struct job *j, struct err *e)
 	TAILQ_INIT(&vc->finished);
 	TAILQ_INIT(&vc->idle);
 	vc->later = xcalloc(LATER_MAX, sizeof(*vc->later));
-	vc->nitems = (size_t)want * ITEMS_PER_THREAD;
-	vc->items = xcalloc(vc->nitems, sizeof(*vc->items));
-	for (i = 0; i < vc->nitems; i++)
-		TAILQ_INSERT_TAIL(&vc->idle, &vc->items[i], entry);
+	n = (size_t)want * BATCHES_PER_THREAD;
+	vc->batches = xcalloc(n, sizeof(*vc->batches));
+	for (i = 0; i < n; i++)
+		TAILQ_INSERT_TAIL(&vc->idle, &vc->batches[i], entry);
 	while (vc->nreaders < want) {
 		struct reader *r = &vc->readers[vc->nreaders];
 
@@ -326,7 +341,7 @@ verify_chunks_free(struct verify_chunks **vcp)
 	pthread_cond_destroy(&vc->done);
 	pthread_mutex_destroy(&vc->lock);
 	free(vc->seen.v);
-	free(vc->items);
+	free(vc->batches);
 	free(vc->later);
 	free(vc);
 }
@@ -367,22 +382,37 @@ doubt(struct verify_chunks *vc, const struct digest *d, struct verify_chunk *c,
 }
 
 static int
-finish_item(struct verify_chunks *vc, struct item *it, struct err *e)
+finish_one(struct verify_chunks *vc, const struct verify_ref *ref,
+    const struct verify_verdict *v, struct err *e)
 {
-	struct verify_chunk c = {JOB_CHUNK_GOOD, it->encrypted, it->size};
+	struct verify_chunk c = {JOB_CHUNK_GOOD, v->encrypted, v->size};
 	char text[512] = "";
 
-	if (it->encrypted)
-		c.size = 0;
-	if (!it->good &&
-	    doubt(vc, &it->ref.digest, &c, text, sizeof(text), e) == -1)
+	if (!v->good &&
+	    doubt(vc, &ref->digest, &c, text, sizeof(text), e) == -1)
 		return -1;
-	if (it->good) {
-		vc->encoded += it->encoded;
-		vc->plain += it->encrypted ? it->ref.size : it->size;
+	if (v->good) {
+		vc->encoded += v->encoded;
+		vc->plain += v->encrypted ? ref->size : v->size;
 	}
-	seen_set(&vc->seen, &it->ref.digest, &c);
-	return vc->fn(vc->arg, &it->ref, &c, true, text, e);
+	seen_set(&vc->seen, &ref->digest, &c);
+	return vc->fn(vc->arg, ref, &c, true, text, e);
+}
+
+/* 1: all were good, 0: not, -1. */
+static int
+finish_batch(struct verify_chunks *vc, const struct batch *b, struct err *e)
+{
+	unsigned int i;
+	int rv = 1;
+
+	for (i = 0; i < b->n; i++) {
+		if (finish_one(vc, &b->refs[i], &b->verdicts[i], e) == -1)
+			return -1;
+		if (!b->verdicts[i].good)
+			rv = 0;
+	}
+	return rv;
 }
 
 /* Another checker for each that ended. */
@@ -410,26 +440,41 @@ mend_readers(struct verify_chunks *vc, struct err *e)
 	return 0;
 }
 
-/* Waits for a chunk and tells of it; its item is idle again. */
+/* Waits for a batch and tells of its chunks; then it is idle again. */
 static int
 wait_one(struct verify_chunks *vc, struct err *e)
 {
-	struct item *it;
+	struct batch *b;
 	int rv;
 
 	if (job_check_stop(vc->job, e) == -1)
 		return -1;
 	pthread_mutex_lock(&vc->lock);
-	while ((it = TAILQ_FIRST(&vc->finished)) == NULL)
+	while ((b = TAILQ_FIRST(&vc->finished)) == NULL)
 		pthread_cond_wait(&vc->done, &vc->lock);
-	TAILQ_REMOVE(&vc->finished, it, entry);
+	TAILQ_REMOVE(&vc->finished, b, entry);
 	pthread_mutex_unlock(&vc->lock);
 	vc->nbusy--;
-	rv = finish_item(vc, it, e);
-	TAILQ_INSERT_TAIL(&vc->idle, it, entry);
-	if (rv == 0 && !it->good)
+	rv = finish_batch(vc, b, e);
+	TAILQ_INSERT_TAIL(&vc->idle, b, entry);
+	if (rv == 0)
 		rv = mend_readers(vc, e);
-	return rv;
+	return rv == -1 ? -1 : 0;
+}
+
+static void
+pass_on(struct verify_chunks *vc)
+{
+	struct batch *b = vc->filling;
+
+	if (b == NULL)
+		return;
+	vc->filling = NULL;
+	vc->nbusy++;
+	pthread_mutex_lock(&vc->lock);
+	TAILQ_INSERT_TAIL(&vc->todo, b, entry);
+	pthread_cond_signal(&vc->work);
+	pthread_mutex_unlock(&vc->lock);
 }
 
 int
@@ -439,6 +484,7 @@ verify_chunks_drain(struct verify_chunks *vc, struct err *e)
 	struct verify_chunk c;
 	size_t i;
 
+	pass_on(vc);
 	while (vc->nbusy > 0)
 		if (wait_one(vc, e) == -1)
 			return -1;
@@ -456,18 +502,22 @@ verify_chunks_drain(struct verify_chunks *vc, struct err *e)
 static int
 submit(struct verify_chunks *vc, const struct verify_ref *ref, struct err *e)
 {
-	struct item *it;
+	struct batch *b;
 
-	while ((it = TAILQ_FIRST(&vc->idle)) == NULL)
-		if (wait_one(vc, e) == -1)
-			return -1;
-	TAILQ_REMOVE(&vc->idle, it, entry);
-	it->ref = *ref;
-	vc->nbusy++;
-	pthread_mutex_lock(&vc->lock);
-	TAILQ_INSERT_TAIL(&vc->todo, it, entry);
-	pthread_cond_signal(&vc->work);
-	pthread_mutex_unlock(&vc->lock);
+	if (vc->filling == NULL) {
+		while ((b = TAILQ_FIRST(&vc->idle)) == NULL)
+			if (wait_one(vc, e) == -1)
+				return -1;
+		TAILQ_REMOVE(&vc->idle, b, entry);
+		b->n = 0;
+		b->bytes = 0;
+		vc->filling = b;
+	}
+	b = vc->filling;
+	b->refs[b->n++] = *ref;
+	b->bytes += ref->size;
+	if (b->n == CHK_MANY || b->bytes >= BATCH_BYTES)
+		pass_on(vc);
 	return 0;
 }
 

@@ -100,8 +100,8 @@ verify_peer_close(struct verify_peer *p)
 /* Whatever goes wrong between the two says nothing of what was asked. */
 static int
 ask(struct verify_peer *p, uint16_t type, const void *body,
-    const struct wire_w *w, int fd, uint16_t want, struct ipc_msg *m,
-    struct err *e)
+    const struct wire_w *w, const int *fds, int nfds, uint16_t want,
+    struct ipc_msg *m, struct err *e)
 {
 	ssize_t len = wire_w_len(w);
 	struct err why;
@@ -109,7 +109,7 @@ ask(struct verify_peer *p, uint16_t type, const void *body,
 	if (p->ipc == NULL)
 		return err_set(e, ERR_UNAVAILABLE, "the checker ended");
 	if (len >= 0 &&
-	    ipc_call(p->ipc, type, 0, ++p->seq, body, (size_t)len, &fd, 1,
+	    ipc_call(p->ipc, type, 0, ++p->seq, body, (size_t)len, fds, nfds,
 		ANSWER_MS, m, &why) == 0 &&
 	    m->type == want)
 		return 0;
@@ -118,17 +118,33 @@ ask(struct verify_peer *p, uint16_t type, const void *body,
 	    "checking the data ended unexpectedly");
 }
 
+static bool
+verdict_is_possible(uint8_t kind, uint32_t encoded, uint32_t size)
+{
+	return kind < BLOB_KIND_COUNT && encoded <= BLOB_ENCODED_MAX &&
+	    size <= CHUNK_RAW_MAX;
+}
+
+static void
+verdict_set(struct verify_verdict *out, uint8_t good, uint8_t kind,
+    uint32_t encoded, uint32_t size)
+{
+	out->good = good == 1;
+	out->encrypted = blob_kind_encrypted((enum blob_kind)kind);
+	out->encoded = encoded;
+	out->size = out->encrypted ? 0 : size;
+}
+
 static int
 verdict(struct verify_peer *p, uint16_t type, const void *body,
     const struct wire_w *w, int fd, struct msg_CHK_VERDICT *out, struct err *e)
 {
 	struct ipc_msg m;
 
-	if (ask(p, type, body, w, fd, MSG_ID_CHK_VERDICT, &m, e) == -1)
+	if (ask(p, type, body, w, &fd, 1, MSG_ID_CHK_VERDICT, &m, e) == -1)
 		return -1;
 	if (msg_get_CHK_VERDICT(&m.body, out) == -1 ||
-	    out->kind >= BLOB_KIND_COUNT || out->out_len > BLOB_ENCODED_MAX ||
-	    out->size > CHUNK_RAW_MAX) {
+	    !verdict_is_possible(out->kind, out->out_len, out->size)) {
 		ipc_free(&p->ipc);
 		return err_set(e, ERR_UNAVAILABLE, "checking the data failed");
 	}
@@ -140,16 +156,61 @@ verdict(struct verify_peer *p, uint16_t type, const void *body,
 
 int
 verify_peer_chunk(struct verify_peer *p, int fd, const struct digest *digest,
-    struct msg_CHK_VERDICT *out, struct err *e)
+    struct verify_verdict *out, struct err *e)
 {
 	struct msg_CHK_STORED msg = {.size = 0};
 	uint8_t buf[MSG_MAX_CHK_STORED];
+	struct msg_CHK_VERDICT v;
 	struct wire_w w;
 
 	memcpy(msg.digest, digest->b, DIGEST_LEN);
 	wire_w_init(&w, buf, sizeof(buf));
 	msg_put_CHK_STORED(&w, &msg);
-	return verdict(p, MSG_ID_CHK_STORED, buf, &w, fd, out, e);
+	*out = (struct verify_verdict){0};
+	if (verdict(p, MSG_ID_CHK_STORED, buf, &w, fd, &v, e) == 0)
+		verdict_set(out, 1, v.kind, v.out_len, v.size);
+	return p->ipc == NULL ? -1 : 0;
+}
+
+int
+verify_peer_chunks(struct verify_peer *p, const int fds[CHK_MANY],
+    const struct digest digests[CHK_MANY], struct verify_verdict out[CHK_MANY],
+    struct err *e)
+{
+	struct msg_CHK_STORED_MANY msg = {
+	    .digests = digests[0].b,
+	    .digests_len = CHK_MANY * DIGEST_LEN,
+	};
+	uint8_t buf[MSG_MAX_CHK_STORED_MANY], good, kind;
+	struct msg_CHK_VERDICTS v;
+	uint32_t encoded, size;
+	struct ipc_msg m;
+	struct wire_w w;
+	struct wire_r r;
+	int i;
+
+	wire_w_init(&w, buf, sizeof(buf));
+	msg_put_CHK_STORED_MANY(&w, &msg);
+	if (ask(p, MSG_ID_CHK_STORED_MANY, buf, &w, fds, CHK_MANY,
+		MSG_ID_CHK_VERDICTS, &m, e) == -1)
+		return -1;
+	if (msg_get_CHK_VERDICTS(&m.body, &v) == -1 ||
+	    v.verdicts_len != CHK_MANY * CHK_MANY_LEN)
+		goto broken;
+	wire_r_init(&r, v.verdicts, v.verdicts_len);
+	for (i = 0; i < CHK_MANY; i++) {
+		good = wire_r_u8(&r);
+		kind = wire_r_u8(&r);
+		encoded = wire_r_u32(&r);
+		size = wire_r_u32(&r);
+		if (!verdict_is_possible(kind, encoded, size))
+			goto broken;
+		verdict_set(&out[i], good, kind, encoded, size);
+	}
+	return 0;
+broken:
+	ipc_free(&p->ipc);
+	return err_set(e, ERR_UNAVAILABLE, "checking the data failed");
 }
 
 int
@@ -179,7 +240,7 @@ verify_peer_manifest(struct verify_peer *p, int fd, enum manifest_op op,
 	*data_out = NULL;
 	wire_w_init(&w, buf, sizeof(buf));
 	msg_put_CHK_FILE(&w, &msg);
-	if (ask(p, MSG_ID_CHK_FILE, buf, &w, fd, MSG_ID_CHK_MANIFESTED, &m,
+	if (ask(p, MSG_ID_CHK_FILE, buf, &w, &fd, 1, MSG_ID_CHK_MANIFESTED, &m,
 		e) == -1)
 		return -1;
 	if (msg_get_CHK_MANIFESTED(&m.body, out) == -1 ||

@@ -1,6 +1,7 @@
 #ifndef VALIDATOR_JOBS_VERIFY_PEER_H
 #define VALIDATOR_JOBS_VERIFY_PEER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/arena.h"
@@ -23,14 +24,26 @@ struct verify_peer {
 	uint64_t seq;
 };
 
+struct verify_verdict {
+	bool good;
+	bool encrypted;
+	uint32_t encoded; /* length of the file */
+	uint32_t size;    /* plain; 0 if encrypted */
+};
+
 /* Main thread only.  slot: below JOB_CHECKERS_MAX. */
 int verify_peer_open(struct verify_peer *p, struct job *j, unsigned int slot,
     struct err *e);
 void verify_peer_close(struct verify_peer *p);
 
-/* fd is lent.  The error is what the checker found: ERR_CORRUPT, ERR_IO. */
+/* fds are lent.  What is not good may be damaged, or not be readable now: -1
+ * only if the checker cannot tell. */
 int verify_peer_chunk(struct verify_peer *p, int fd,
-    const struct digest *digest, struct msg_CHK_VERDICT *out, struct err *e);
+    const struct digest *digest, struct verify_verdict *out, struct err *e);
+int verify_peer_chunks(struct verify_peer *p, const int fds[CHK_MANY],
+    const struct digest digests[CHK_MANY], struct verify_verdict out[CHK_MANY],
+    struct err *e);
+/* The error is what the checker found: ERR_CORRUPT, ERR_IO. */
 int verify_peer_blob(struct verify_peer *p, int fd, uint64_t size,
     const struct digest *csum, struct msg_CHK_VERDICT *out, struct err *e);
 /* op READ or FILES; the files' records are lent until the next call. */
