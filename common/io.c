@@ -262,9 +262,12 @@ io_write_file_atomic(int dirfd, const char *name, const void *data, size_t len,
 		err_errno(e, errno, "rename to \"%s\"", name);
 		goto fail;
 	}
-	if ((flags & IO_F_FSYNC) && dirfd != AT_FDCWD)
-		return io_fsync(dirfd, "folder", e);
-	return 0;
+	if ((flags & IO_F_FSYNC) == 0 || dirfd == AT_FDCWD ||
+	    io_fsync(dirfd, "folder", e) == 0)
+		return 0;
+	if (e != NULL)
+		e->code = ERR_IO; /* whatever the reason */
+	return -1;
 fail:
 	unlinkat(dirfd, temp, 0);
 	return err_wrap(e, "write \"%s\"", name);

@@ -46,8 +46,9 @@ int io_read_file(int dirfd, const char *name, size_t max, char **data_out,
 
 /*
  * Writes a temporary file of exactly this mode (datastore-format 1.8) in the
- * folder and renames it over name; on failure nothing is left behind.  With
- * AT_FDCWD the folder is not fsynced.
+ * folder and renames it over name; on failure nothing is left behind, unless
+ * the folder cannot be fsynced (ERR_IO): then it has the name, but perhaps not
+ * after a power cut.  With AT_FDCWD the folder is not fsynced.
  */
 int io_write_file_atomic(int dirfd, const char *name, const void *data,
     size_t len, mode_t mode, unsigned int flags, struct err *e);
