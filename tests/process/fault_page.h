@@ -1,13 +1,24 @@
 /*
- * The page of words by which a test tells a library under LD_PRELOAD what
- * shall fail: both map the file that an environment variable names.
+ * For libraries under LD_PRELOAD: the C library's own call, and the page of
+ * words by which a test tells what shall fail: both map the file that an
+ * environment variable names.
  */
 #include <sys/mman.h>
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+/* Looked up once: dlsym() takes a lock, which would hang a forked child. */
+#define REAL(name)                                                        \
+	({                                                                \
+		static __typeof__(&name) real;                            \
+		if (real == NULL)                                         \
+			real = (__typeof__(real))dlsym(RTLD_NEXT, #name); \
+		real;                                                     \
+	})
 
 /* NULL if there is none. */
 static void *

@@ -15,7 +15,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/footprint.py \
 	tests/process/instance.py tests/process/interleave \
 	tests/process/mutations \
-	tests/process/nthfault.c \
+	tests/process/nthfault.c tests/process/nthfault.py \
 	tests/process/pbs.py \
 	tests/process/powercut/crash.py \
 	tests/process/powercut/expected.py \
@@ -72,6 +72,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_schedule.py \
 	tests/process/test_server.py \
 	tests/process/test_sessions.py \
+	tests/process/test_slow_disk.py \
 	tests/process/test_traps.py \
 	tests/process/test_tasks.py \
 	tests/process/test_storage_faults.py \

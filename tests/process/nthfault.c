@@ -1,14 +1,13 @@
 /*
  * Loaded into a validator under test (LD_PRELOAD): the n-th call that changes
- * something below one folder fails.  The test sets n and the error in a page
- * that both map (test_storage_faults.py).
+ * something below one folder fails, or each call there takes a while.  The
+ * test says so in a page that both map (nthfault.py).
  */
 #define _GNU_SOURCE
 
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -16,14 +15,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fault_page.h"
 
 struct page {
-	atomic_int left;  /* calls until it fails; 0: never */
-	atomic_int error; /* errno; 0: half of what is written is written */
-	atomic_int hit;   /* it did */
+	atomic_int left;     /* calls until it fails; 0: never */
+	atomic_int error;    /* errno; 0: half of what is written is written */
+	atomic_int hit;      /* it did */
+	atomic_int delay_ms; /* of each call; -1: until this is changed */
+	atomic_int slow;     /* calls that wait now */
 };
 
 static struct page none, *page = &none;
@@ -54,10 +56,28 @@ is_below(int fd)
 	return strncmp(path, below, strlen(below)) == 0;
 }
 
+/* Every call on the disk begins with it. */
+static void
+wait_for_disk(int fd)
+{
+	const struct timespec step = {.tv_nsec = 10 * 1000000};
+	int ms = atomic_load(&page->delay_ms), left = ms;
+
+	if (ms == 0 || !is_below(fd))
+		return;
+	atomic_fetch_add(&page->slow, 1);
+	while (atomic_load(&page->delay_ms) == ms && (ms == -1 || left > 0)) {
+		nanosleep(&step, NULL);
+		left -= 10;
+	}
+	atomic_fetch_sub(&page->slow, 1);
+}
+
 /* 1 if this call is the one; errno is set. */
 static int
 fails(int fd)
 {
+	wait_for_disk(fd);
 	if (atomic_load(&page->left) <= 0 || !is_below(fd) ||
 	    atomic_fetch_sub(&page->left, 1) != 1)
 		return 0;
@@ -65,8 +85,6 @@ fails(int fd)
 	errno = atomic_load(&page->error);
 	return 1;
 }
-
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 ssize_t
 write(int fd, const void *buf, size_t len)
@@ -96,6 +114,8 @@ openat(int fd, const char *path, int flags, ...)
 		va_end(ap);
 		if (fails(fd))
 			return -1;
+	} else {
+		wait_for_disk(fd);
 	}
 	return REAL(openat)(fd, path, flags, mode);
 }
@@ -104,6 +124,12 @@ int
 mkdirat(int fd, const char *path, mode_t mode)
 {
 	return fails(fd) ? -1 : REAL(mkdirat)(fd, path, mode);
+}
+
+int
+unlinkat(int fd, const char *path, int flags)
+{
+	return fails(fd) ? -1 : REAL(unlinkat)(fd, path, flags);
 }
 
 int
@@ -147,4 +173,27 @@ int
 syncfs(int fd)
 {
 	return fails(fd) ? -1 : REAL(syncfs)(fd);
+}
+
+/* --- calls that only look ------------------------------------------------ */
+
+ssize_t
+read(int fd, void *buf, size_t len)
+{
+	wait_for_disk(fd);
+	return REAL(read)(fd, buf, len);
+}
+
+ssize_t
+pread(int fd, void *buf, size_t len, off_t off)
+{
+	wait_for_disk(fd);
+	return REAL(pread)(fd, buf, len, off);
+}
+
+int
+fstatat(int fd, const char *restrict path, struct stat *restrict st, int flags)
+{
+	wait_for_disk(fd);
+	return REAL(fstatat)(fd, path, st, flags);
 }

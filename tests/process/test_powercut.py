@@ -24,8 +24,8 @@ from vtools import prepare_small_validator
 LONG = bool(os.environ.get('HOLDFAST_LONG'))
 SEED = int(os.environ.get('HOLDFAST_SEED', '1'))
 # A validator is started on so many; of many more the disk is read.
-STATES = int(os.environ.get('HOLDFAST_STATES', '20'))
-READ_ONLY_STATES = 30 * STATES
+STATES = int(os.environ.get('HOLDFAST_STATES', '14'))
+READ_ONLY_STATES = 40 * STATES
 # All that was not synced is lost, or a part that is the same for all.
 LOSSES = (crash.lost, crash.kept, crash.names, crash.heads, crash.empty,
           crash.data)

@@ -27,24 +27,30 @@ def make_validator(validator_options=None, store_options=None,
     return inst
 
 
-def prepare_small_validator(validator_options=None, digests=None):
-    """The same, not started, with a datastore that can hold only these chunks
-    (None: those of chunk(0) to chunk(999)): without the other folders a
-    garbage collection takes no time."""
-    inst = TestInstance(make_folder())
-    inst.prepare(('store',), {}, validator_options or {}, {})
-    inst.write_confs()
-    path = inst.stores / 'store'
+def make_small_store(inst, name, digests):
+    path = inst.stores / name
     for p in (path, path / '.chunks',
-              *{inst.store().chunk_path(d).parent for d in
-                digests or [chunk(n)[1] for n in range(1000)]}):
+              *{inst.store(name).chunk_path(d).parent for d in digests}):
         p.mkdir(mode=0o750 if '.chunks' in p.parts else 0o755)
     (path / '.lock').touch(mode=0o644)
     if os.getuid() == 0:
         for p in path, *path.rglob('*'):
             shutil.chown(p, DAEMON_USERS[2], DAEMON_USERS[2])
-    (inst.etc / 'datastores.d' / 'store.conf').write_text(
-        f'datastore "store" {{\n\tpath = "{path}"\n}}\n')
+    (inst.etc / 'datastores.d' / f'{name}.conf').write_text(
+        f'datastore "{name}" {{\n\tpath = "{path}"\n}}\n')
+
+
+def prepare_small_validator(validator_options=None, digests=None,
+                            datastores=('store',)):
+    """The same, not started, with datastores that can hold only these chunks
+    (None: those of chunk(0) to chunk(999)): without the other folders a
+    garbage collection takes no time."""
+    inst = TestInstance(make_folder())
+    inst.prepare(datastores, {}, validator_options or {}, {})
+    inst.write_confs()
+    for name in datastores:
+        make_small_store(inst, name,
+                         digests or [chunk(n)[1] for n in range(1000)])
     return inst
 
 

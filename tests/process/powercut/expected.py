@@ -89,8 +89,9 @@ def look_at_groups(view, store, base, prefix, out):
             out[f'owner {key}'] = \
                 '' if text is None else text.decode(errors='replace').strip()
             for time in view.names(path) or ():
-                look_at_snapshot(view, store, f'{path}/{time}',
-                                 f'{key}/{time}', out)
+                if view.names(f'{path}/{time}') is not None:
+                    look_at_snapshot(view, store, f'{path}/{time}',
+                                     f'{key}/{time}', out)
 
 
 def look(view, store):

@@ -15,7 +15,6 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -68,15 +67,6 @@ static int fake_ctime;
 static pid_t recorded; /* not its children, which begin with a lock held */
 static _Thread_local int locked; /* a signal's handler may write, too */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-/* Looked up once: dlsym() takes a lock, which would hang a forked child. */
-#define REAL(name)                                                        \
-	({                                                                \
-		static __typeof__(&name) real;                            \
-		if (real == NULL)                                         \
-			real = (__typeof__(real))dlsym(RTLD_NEXT, #name); \
-		real;                                                     \
-	})
 
 __attribute__((constructor)) static void
 record_init(void)
