@@ -126,7 +126,7 @@ Test(usage_log, survives_in_its_file)
 
 	cr_assert_eq(usage_log_load(&again, fx.state_fd, NAME, &e), 0);
 	cr_assert_eq(again.n, 0, "there is none");
-	grow(USAGE_SAMPLES_MAX, UINT64_MAX / 2, 1);
+	grow(USAGE_SAMPLES_MAX, UINT64_MAX / 4, 1);
 	ring.v[USAGE_SAMPLES_MAX - 1].used = UINT64_MAX;
 	cr_assert_eq(usage_log_save(&ring, fx.state_fd, NAME, &e), 0, "%s",
 	    e.msg);
