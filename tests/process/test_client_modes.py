@@ -357,7 +357,7 @@ def test_qemu_incremental(instance, snapshot, image, key):
     zero; none of the second; the third has lost its bitmap."""
     sizes = {'drive-scsi0': 8 * CHUNK, 'drive-efidisk0': 540672,
              'drive-tpmstate0': CHUNK}
-    content = {name: pbs.split(image(9, seed=len(name))[:size])
+    content = {name: pbs.split(image(-(-size // CHUNK), seed=size)[:size])
                for name, size in sizes.items()}
     content['drive-scsi0'][3] = ZERO
     first = snapshot(kind='vm')

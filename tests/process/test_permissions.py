@@ -203,6 +203,7 @@ class World:
                     for a, r in c.roles.items() if r
                     for path in (store, f'{store}/{NS}', '/system/tasks')]
         self.accounts.add(ids, acl)
+        self.conn = instance.login()
         self.make_groups()
 
     def make_groups(self):
@@ -227,12 +228,12 @@ class World:
             self.make_namespace(space(c))
             self.copy(pattern, 'x', c.auth_id, self.folder(space(c)))
         shutil.rmtree(pattern)
-        self.task = self.instance.login().get(
+        self.task = self.conn.get(
             'nodes/localhost/tasks', typefilter='backup')[0]['upid']
 
     def make_namespace(self, ns):
         parent, _, name = ns.rpartition('/')
-        self.instance.login().post(
+        self.conn.post(
             f'admin/datastore/{self.instance.store_name}/namespace',
             {'parent': parent, 'name': name})
 
