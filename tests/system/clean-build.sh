@@ -29,7 +29,7 @@ in_root() {
 	unshare --mount --pid --fork --kill-child $options sh -c '
 		root=$1; shift
 		mount -t proc proc "$root/proc"
-		mount --bind /dev "$root/dev"
+		mount --rbind /dev "$root/dev"
 		mount -t tmpfs tmpfs "$root/dev/shm"
 		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 		    LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
