@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/mem.h"
 
@@ -34,14 +35,56 @@ nomem_blocks(void)
 	return atomic_load(&blocks);
 }
 
-/* The next one of that name: the C library's, or a sanitizer's. */
-#define REAL(name)                                                         \
-	__extension__({                                                    \
-		static __typeof__(&name) real;                             \
-		if (real == NULL)                                          \
-			real = (__typeof__(&name))dlsym(RTLD_NEXT, #name); \
-		real;                                                      \
-	})
+/*
+ * The next ones of their names: the C library's, or a sanitizer's.  They are
+ * looked up at the first allocation of all; what that search itself allocates
+ * lies in a small pool and stays there.
+ */
+static struct {
+	void *(*malloc)(size_t len);
+	void *(*calloc)(size_t n, size_t len);
+	void *(*realloc)(void *p, size_t len);
+	void (*free)(void *p);
+} real;
+
+static _Alignas(16) char pool[16384];
+static size_t pool_used;
+
+static int
+is_pooled(const void *p)
+{
+	return (const char *)p >= pool && (const char *)p < pool + sizeof(pool);
+}
+
+static void *
+pool_take(size_t len)
+{
+	void *p = pool + pool_used;
+
+	len = (len + 15) & ~(size_t)15;
+	if (len > sizeof(pool) - pool_used)
+		abort();
+	pool_used += len;
+	return p;
+}
+
+/* 0 during the search. */
+static int
+is_ready(void)
+{
+	static int searching;
+
+	if (real.free != NULL)
+		return 1;
+	if (searching)
+		return 0;
+	searching = 1;
+	*(void **)&real.malloc = dlsym(RTLD_NEXT, "malloc");
+	*(void **)&real.calloc = dlsym(RTLD_NEXT, "calloc");
+	*(void **)&real.realloc = dlsym(RTLD_NEXT, "realloc");
+	*(void **)&real.free = dlsym(RTLD_NEXT, "free");
+	return real.free != NULL;
+}
 
 /* Of the program itself. */
 extern const char __executable_start[], etext[];
@@ -77,27 +120,42 @@ counted(void *p)
 void *
 malloc(size_t len)
 {
-	return FAILS(len) ? NULL : counted(REAL(malloc)(len));
+	if (!is_ready())
+		return pool_take(len);
+	return FAILS(len) ? NULL : counted(real.malloc(len));
 }
 
 void *
 calloc(size_t n, size_t len)
 {
-	return FAILS(n * len) ? NULL : counted(REAL(calloc)(n, len));
+	if (!is_ready())
+		return pool_take(n * len);
+	return FAILS(n * len) ? NULL : counted(real.calloc(n, len));
 }
 
 void *
 realloc(void *p, size_t len)
 {
+	size_t room;
+	void *q;
+
+	if (is_pooled(p)) {
+		room = (size_t)(pool + sizeof(pool) - (char *)p);
+		q = malloc(len);
+		return q == NULL ? q : memmove(q, p, len < room ? len : room);
+	}
+	if (!is_ready())
+		return pool_take(len);
 	if (len > 0 && FAILS(len))
 		return NULL;
-	return p == NULL ? counted(REAL(malloc)(len)) : REAL(realloc)(p, len);
+	return p == NULL ? counted(real.malloc(len)) : real.realloc(p, len);
 }
 
 void
 free(void *p)
 {
-	if (p != NULL)
-		atomic_fetch_sub(&blocks, 1);
-	REAL(free)(p);
+	if (p == NULL || is_pooled(p) || !is_ready())
+		return;
+	atomic_fetch_sub(&blocks, 1);
+	real.free(p);
 }
