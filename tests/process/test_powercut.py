@@ -140,6 +140,22 @@ def test_a_missing_sync_is_noticed(crashed, kinds):
         crashed.recording.settle()
 
 
+def test_a_new_datastore_stays(crashed, monkeypatch):
+    """With all its folders, and its configuration."""
+    inst = crashed.inst
+    rec = Recording(inst.dir / 'record-create', (inst.stores, inst.etc))
+    monkeypatch.setenv('LD_PRELOAD', str(crashed.library))
+    monkeypatch.setenv('HOLDFAST_RECORD', str(rec.path))
+    inst.admin('datastore', 'create', 'new', inst.stores / 'new',
+               '--no-restart')
+    cut = rec.read()
+    rec.settle()
+    disk = crash.Disk(rec, cut, crash.lost)
+    assert len(disk.names(inst.stores / 'new' / '.chunks')) == 65536
+    assert str(inst.stores / 'new').encode() in disk.read(
+        inst.etc / 'datastores.d' / 'new.conf')
+
+
 # ---- a validator on such a disk
 
 class Restarted:

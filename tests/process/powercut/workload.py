@@ -8,7 +8,8 @@ from pbs import Manifest, blob, dynamic_csum, parse_dynamic, sha256
 from powercut.expected import ABSENT, Expected
 from store import time_text
 from vtools import wait_gone
-from vworker import MESSAGES, READER, TYPES, Worker, read_all
+from vworker import (CALL, MESSAGES, OPS, READER, TYPES, Worker, grant,
+                     read_all)
 
 NAME = 'root.pxar.didx'
 OWNER = 'root@pam'
@@ -176,6 +177,7 @@ class Workload:
         in_flight = self.leave_open(('vm', '100', 1700000000), [50, 51, 52])
         self.call({'namespace n': True}, 'NS_CREATE', name='n')
         self.back_up(('ct', '7', 1700000000), [0, 6], ns='n')
+        self.give_away(('ct', '7', 1700000000), 'n', 'u@pbs')
         self.forget_and_collect(a1, in_flight)
         self.verify_and_heal()
         self.miss_a_chunk()
@@ -194,6 +196,15 @@ class Workload:
         for on in True, False, True:
             self.call({f'protected {key}': on}, 'PROTECTED_SET', snap,
                       n0=int(on))
+
+    def give_away(self, snap, ns, owner):
+        w = Worker(self.inst)
+        g = grant(w.key, CALL, OWNER, store='store', ns=ns, subject=owner)
+        self.change(
+            lambda: w.ask('CALL', op=OPS['GROUP_OWNER'], grant=g,
+                          store='store', ns=ns, auth_id=owner,
+                          type=TYPES[snap[0]], id=snap[1], time=snap[2]),
+            {f'owner {ns}:{snap[0]}/{snap[1]}': owner})
 
     def forget_and_collect(self, snap, in_flight):
         key = key_of(snap)
