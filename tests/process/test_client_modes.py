@@ -1,7 +1,7 @@
-"""What clients do on the wire that no recording has (wire-protocol 4.8.3, 4.8.4
-and 5.3): the metadata mode and split archives of newer command line clients,
-mounts and mapped images, QEMU's incremental backup with a dirty bitmap, and
-another server that pulls and pushes."""
+"""What clients do on the wire that no recording has (wire-protocol 4.8.3,
+4.8.4, 5.3): the metadata mode and split archives of newer command line
+clients, mounts and mapped images, QEMU's incremental backup with a dirty
+bitmap, and another server that pulls and pushes."""
 
 import random
 
