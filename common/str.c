@@ -134,33 +134,53 @@ str_hex_buf(char *dst, const void *src, size_t len)
 	return dst;
 }
 
+/* A table, since no processor can guess whether a digit is a letter: names of
+ * chunks are read by the million. */
+#define HEX 0x10u
+#define HEX_DIGIT(c, v) [c] = HEX | (v)
+static const uint8_t hex_digits[0x100] = {
+    HEX_DIGIT('0', 0),
+    HEX_DIGIT('1', 1),
+    HEX_DIGIT('2', 2),
+    HEX_DIGIT('3', 3),
+    HEX_DIGIT('4', 4),
+    HEX_DIGIT('5', 5),
+    HEX_DIGIT('6', 6),
+    HEX_DIGIT('7', 7),
+    HEX_DIGIT('8', 8),
+    HEX_DIGIT('9', 9),
+    HEX_DIGIT('a', 10),
+    HEX_DIGIT('b', 11),
+    HEX_DIGIT('c', 12),
+    HEX_DIGIT('d', 13),
+    HEX_DIGIT('e', 14),
+    HEX_DIGIT('f', 15),
+};
+
 static int
 hex_value(char c)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
+	unsigned int v = hex_digits[(uint8_t)c];
+
+	return v != 0 ? (int)(v & 0xf) : -1;
 }
 
 int
 str_unhex(void *dst, size_t len, const char *s, size_t slen)
 {
+	unsigned int high, low, all = HEX;
 	uint8_t *out = dst;
 	size_t i;
-	int high, low;
 
 	if (slen / 2 != len || slen % 2 != 0)
 		return -1;
 	for (i = 0; i < len; i++) {
-		high = hex_value(s[2 * i]);
-		low = hex_value(s[2 * i + 1]);
-		if (high == -1 || low == -1)
-			return -1;
-		out[i] = (uint8_t)(high << 4 | low);
+		high = hex_digits[(uint8_t)s[2 * i]];
+		low = hex_digits[(uint8_t)s[2 * i + 1]];
+		all &= high & low;
+		out[i] = (uint8_t)(high << 4 | (low & 0xf));
 	}
-	return 0;
+	return all != 0 ? 0 : -1;
 }
 
 int
