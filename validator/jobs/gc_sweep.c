@@ -66,6 +66,7 @@ struct folder {
 	bool sizes;
 	struct gc_swept sum;
 	struct batch *batch; /* being filled */
+	_Alignas(struct dirent64) char entries[32768];
 };
 
 /* --- in threads --- */
@@ -210,43 +211,53 @@ see(struct folder *f, const char *name)
 	}
 }
 
-/* An open folder, NULL without error if it is not there. */
+/* -1 without error if it is not there. */
+static int
+folder_fd(int chunks_fd, const char *prefix, struct err *e)
+{
+	int fd = openat(chunks_fd, prefix,
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	err_clear(e);
+	if (fd == -1 && errno != ENOENT)
+		err_errno(e, errno, "cannot list chunk folder %s", prefix);
+	return fd;
+}
+
+/* The same as a stream, or NULL. */
 static DIR *
 folder_open(int chunks_fd, const char *prefix, struct err *e)
 {
+	int fd = folder_fd(chunks_fd, prefix, e);
 	DIR *dir;
-	int fd;
 
-	fd = openat(chunks_fd, prefix,
-	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	err_clear(e);
-	if (fd == -1 && errno == ENOENT)
-		return NULL;
-	if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
-		err_errno(e, errno, "cannot list chunk folder %s", prefix);
-		if (fd != -1)
-			close(fd);
-		return NULL;
-	}
-	return dir;
+	if (fd == -1 || (dir = fdopendir(fd)) != NULL)
+		return fd == -1 ? NULL : dir;
+	err_errno(e, errno, "cannot list chunk folder %s", prefix);
+	close(fd);
+	return NULL;
 }
 
+/* Without a stream, which costs a small folder more than its names. */
 static int
 folder_sweep(struct folder *f, struct err *e)
 {
-	struct dirent *d;
-	DIR *dir;
+	const struct dirent64 *d;
+	ssize_t n, i;
 	int rv = 0;
 
-	if ((dir = folder_open(f->w->s->chunks_fd, f->prefix, e)) == NULL)
+	f->fd = folder_fd(f->w->s->chunks_fd, f->prefix, e);
+	if (f->fd == -1)
 		return e->code == ERR_OK ? 0 : -1;
-	f->fd = dirfd(dir);
-	while (errno = 0, (d = readdir(dir)) != NULL)
-		see(f, d->d_name);
-	if (errno != 0)
+	while ((n = getdents64(f->fd, f->entries, sizeof(f->entries))) > 0)
+		for (i = 0; i < n; i += d->d_reclen) {
+			d = (const struct dirent64 *)(f->entries + i);
+			see(f, d->d_name);
+		}
+	if (n == -1)
 		rv = err_errno(e, errno, "cannot list chunk folder %s",
 		    f->prefix);
-	closedir(dir);
+	close(f->fd);
 	return rv;
 }
 
