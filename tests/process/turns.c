@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -32,8 +31,6 @@ struct page {
 	atomic_uint open;      /* so many calls may return */
 	atomic_uint come;      /* so many were made */
 };
-
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 static struct page none, *page = &none;
 static int gate;
@@ -62,12 +59,9 @@ turns_init(void)
 int
 clock_gettime(clockid_t clock, struct timespec *ts)
 {
-	static int (*real)(clockid_t, struct timespec *);
 	int rv;
 
-	if (real == NULL)
-		real = REAL(clock_gettime);
-	rv = real(clock, ts);
+	rv = REAL(clock_gettime)(clock, ts);
 	if (rv == 0 && clock == CLOCK_REALTIME)
 		ts->tv_sec += atomic_load(&page->shift);
 	return rv;
@@ -99,7 +93,6 @@ pass_gate(void)
 int
 openat(int fd, const char *path, int flags, ...)
 {
-	static int (*real)(int, const char *, int, ...);
 	mode_t mode = 0;
 	va_list ap;
 	int rv;
@@ -109,9 +102,7 @@ openat(int fd, const char *path, int flags, ...)
 		mode = va_arg(ap, mode_t);
 		va_end(ap);
 	}
-	if (real == NULL)
-		real = REAL(openat);
-	rv = real(fd, path, flags, mode);
+	rv = REAL(openat)(fd, path, flags, mode);
 	if (rv != -1 && !is_chunk_folder(path))
 		pass_gate();
 	return rv;
@@ -120,12 +111,9 @@ openat(int fd, const char *path, int flags, ...)
 int
 fstatat(int fd, const char *restrict path, struct stat *restrict st, int flags)
 {
-	static int (*real)(int, const char *, struct stat *, int);
 	int rv;
 
-	if (real == NULL)
-		real = REAL(fstatat);
-	rv = real(fd, path, st, flags);
+	rv = REAL(fstatat)(fd, path, st, flags);
 	if (rv == 0)
 		pass_gate();
 	return rv;
@@ -134,12 +122,9 @@ fstatat(int fd, const char *restrict path, struct stat *restrict st, int flags)
 int
 fstat(int fd, struct stat *st)
 {
-	static int (*real)(int, struct stat *);
 	int rv;
 
-	if (real == NULL)
-		real = REAL(fstat);
-	rv = real(fd, st);
+	rv = REAL(fstat)(fd, st);
 	if (rv == 0)
 		pass_gate();
 	return rv;
