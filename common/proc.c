@@ -223,6 +223,24 @@ proc_limit(int resource, uint64_t limit, struct err *e)
 }
 
 int
+proc_want_files(uint64_t n, struct err *e)
+{
+	struct rlimit rl;
+
+	if (proc_limit(RLIMIT_NOFILE, n, e) == 0)
+		return 0;
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		return err_errno(e, errno, "getrlimit");
+	rl.rlim_cur = rl.rlim_max < n ? rl.rlim_max : n;
+	if (setrlimit(RLIMIT_NOFILE, &rl) == -1)
+		return err_errno(e, errno, "setrlimit");
+	if (rl.rlim_cur == n)
+		return 0;
+	return err_set(e, ERR_LIMIT, "%llu of %llu descriptors",
+	    (unsigned long long)rl.rlim_cur, (unsigned long long)n);
+}
+
+int
 proc_harden(int death_signal, struct err *e)
 {
 	pid_t parent = getppid();

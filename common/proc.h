@@ -132,6 +132,9 @@ int proc_drop(uid_t uid, gid_t gid, const gid_t *groups, size_t ngroups,
  * is already gone). After proc_drop(), which resets both. */
 int proc_harden(int death_signal, struct err *e);
 int proc_limit(int resource, uint64_t limit, struct err *e); /* RLIMIT_* */
+/* So many descriptors, or as many as may be had: -1, ERR_LIMIT says how
+ * many. */
+int proc_want_files(uint64_t n, struct err *e);
 
 /* Calls gone(ctx) from the loop once PROC_FD_DEAD shows that the parent is
  * gone.  The event is the caller's (event_free()). */

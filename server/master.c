@@ -25,6 +25,9 @@
 #include "common/sandbox.h"
 #include "server/master_int.h"
 
+/* A socket for each worker, and our own. */
+#define FILES_WANTED(m) ((m)->conf.max_workers + (m)->conf.spare_workers + 256)
+
 /* --- the end ------------------------------------------------------------- */
 
 void
@@ -258,6 +261,8 @@ master_new(struct server_conf *conf, const char *conf_path, int auth_apart)
 	listen_init(m);
 	pool_init(m);
 	auth_init(m, auth_apart);
+	if (proc_want_files(FILES_WANTED(m), &e) == -1)
+		log_warn_e("master", &e, "fewer connections than max-workers");
 	if (proc_harden(0, &e) == -1)
 		fatal_e("master", &e, "cannot harden the process");
 	if (sandbox_enter(SANDBOX_MASTER, NULL, 0,

@@ -12,7 +12,6 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -186,18 +185,13 @@ start_privileged(struct validator *v, int fds_out[2], struct err *e)
 int
 start_drop(struct validator *v, struct err *e)
 {
-	struct rlimit files;
 	uid_t uid;
 	gid_t gid;
 
 	if (find_user(v, &uid, &gid, e) == -1)
 		return -1;
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
-	    files.rlim_max < FILES_WANTED)
-		log_warn("start", "fewer files than wanted: %llu",
-		    (unsigned long long)files.rlim_max);
-	else if (proc_limit(RLIMIT_NOFILE, FILES_WANTED, e) == -1)
-		return -1;
+	if (proc_want_files(FILES_WANTED, e) == -1)
+		log_warn_e("start", e, "fewer files than wanted");
 	if (proc_drop(uid, gid, NULL, 0, e) == -1)
 		return -1;
 	return proc_harden(0, e);

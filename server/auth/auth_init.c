@@ -7,7 +7,6 @@
 
 #include "server/auth/auth_init.h"
 
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -179,7 +178,7 @@ auth_init_drop(struct auth *a, struct err *e)
 
 	if (uid == 0 && proc_user(a->conf.auth_user, &uid, &gid, e) == -1)
 		return -1;
-	if (proc_limit(RLIMIT_NOFILE, FILES_WANTED, e) == -1)
+	if (proc_want_files(FILES_WANTED, e) == -1)
 		log_warn_e(SUB, e, "fewer connections than wanted");
 	return proc_drop(uid, gid, NULL, 0, e);
 }

@@ -5,6 +5,11 @@ import collections
 import os
 import pathlib
 
+from instance import PROGRAMS
+
+# In /proc a name has at most 15 characters.
+NAMES = {program[:15]: program for program in PROGRAMS}
+
 
 def processes(inst):
     """{pid: program} of all that run, spare ones too."""
@@ -17,8 +22,8 @@ def processes(inst):
         except OSError:
             continue  # ended meanwhile
         if fields[0] not in 'ZX' and int(fields[2]) in groups:
-            # A name has at most 15 characters in there.
-            found[int(stat.parent.name)] = name.partition('(')[2]
+            name = name.partition('(')[2]
+            found[int(stat.parent.name)] = NAMES.get(name, name)
     return found
 
 
