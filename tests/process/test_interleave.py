@@ -11,15 +11,15 @@ from instance import find_build
 
 SEEDS = int(os.environ.get('HOLDFAST_SEEDS', '1000'))
 MINUTES = float(os.environ.get('HOLDFAST_SEEDS_MINUTES', '5'))
-PROCESSES = 2
+PROCESSES = max(2, os.cpu_count())
 PROGRAM = pathlib.Path(__file__).with_name('interleave')
 
 
 def test_every_snapshot_stays_whole(record_property):
-    share = SEEDS // PROCESSES
+    ends = [SEEDS * i // PROCESSES for i in range(PROCESSES + 1)]
     running = [subprocess.Popen(
         ['/usr/bin/python3', PROGRAM, '--minutes', str(MINUTES),
-         str(1 + i * share), str((i + 1) * share)],
+         str(ends[i] + 1), str(ends[i + 1])],
         env={**os.environ, 'HOLDFAST_BUILD': str(find_build())},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for i in range(PROCESSES)]
