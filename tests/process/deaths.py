@@ -54,9 +54,9 @@ def send(pids, signo):
             os.kill(pid, signo)
 
 
-def pause(pids):
+def pause(pids, seconds=PAUSE):
     send(pids, signal.SIGSTOP)
-    time.sleep(PAUSE)
+    time.sleep(seconds)
     send(pids, signal.SIGCONT)
 
 

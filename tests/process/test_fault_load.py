@@ -16,7 +16,7 @@ from deaths import (kill_auth, kill_checkers, kill_master, kill_validator,
                     pause_workers)
 from instance import wait_for
 from pbs import PbsError
-from test_server import auth, ended
+from test_server import auth, ended, workers
 
 NAME = 'root.pxar.didx'
 CLIENTS = 8
@@ -54,6 +54,11 @@ FAULTS = (restart_validator, restart_auth, restart_server, hand_over,
           kill_validator, kill_auth, kill_master, kill_checkers,
           pause_validator, pause_auth, pause_master, pause_workers,
           pause_checkers)
+
+
+# Stops of 2.5 s pass these, as stops of 30 s pass the defaults.
+BRIEF = {'server_options': {'handshake-timeout': '"2s"'},
+         'validator_options': {'resume-time': '"2s"'}}
 
 
 class Load:
@@ -136,3 +141,20 @@ def test_faults_under_load(instance, fault):
     # Only chunks that were being written may be left.
     assert [p for p in instance.store().leftovers()
             if '.chunks' not in p.parts] == []
+
+
+def test_stops_beyond_the_time_limits(fresh_instance, snapshot):
+    inst = fresh_instance(**BRIEF)
+    it = Load(inst)
+    pieces = [b'%d ' % i * 400 for i in range(4)]
+    for stopped in (lambda: [inst.pid('validator')], lambda: auth(inst),
+                    lambda: [inst.pid('server')], lambda: workers(inst),
+                    lambda: deaths.checkers(inst)):
+        snap = snapshot()
+        with wait_for(lambda: it.begin(snap)) as session:
+            session.upload_dynamic('other.pxar.didx', pieces[:1])
+            deaths.pause(stopped(), 2.5)
+            session.backup_dynamic(NAME, pieces)
+        with wait_for(lambda: it.begin(snapshot())):
+            pass  # and the next one works
+    assert wait_for(lambda: not inst.admin_json('lock', 'list'))
