@@ -20,7 +20,7 @@ from powercut.expected import ABSENT, look
 from powercut.workload import (LONG_AGO, back_up, key_of, piece, task_status,
                                whole as whole_value)
 from test_fault_matrix import NAME, Backup, new_pieces, whole
-from vtools import lent, new_group, prepare_small_validator
+from vtools import later, lent, new_group, prepare_small_validator
 from vworker import TYPES, Failed, Worker
 
 LONG = bool(os.environ.get('HOLDFAST_LONG'))
@@ -149,7 +149,10 @@ CHANGES = {
 @pytest.mark.parametrize('name', ERRORS)
 @pytest.mark.parametrize('what', CHANGES)
 def test_nth_call_of_a_change_fails(small, what, name):
-    snap, numbers = new_group(), [0, 1, 2]
+    # A group goes with its last snapshot.
+    first, numbers = new_group(), [0, 1, 2]
+    back_up(small, first, numbers)
+    snap = later(first)
     for n in small.disk.calls():
         if look_at(small).get(f'snapshot {key_of(snap)}', ABSENT) == ABSENT:
             back_up(small, snap, numbers)
