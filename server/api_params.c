@@ -142,7 +142,7 @@ TABLE(tasks) = {
 	NUMBER("since", INT64_MIN, 0),
 	NUMBER("until", INT64_MIN, 0),
 	TEXT("typefilter", OPT, 0, 64),
-	{ "statusfilter", PARAM_STRINGS, OPT, 0, 16, NULL },
+	{ "statusfilter", PARAM_STRINGS, OPT, 0, 0, param_check_task_status },
 	END,
 };
 TABLE(task) = { NODE, UPID, END };

@@ -21,6 +21,13 @@ no_match(struct err *e)
 	return err_set(e, ERR_PARAM, "value does not match the regex pattern");
 }
 
+static int
+no_word(const char *v, struct err *e)
+{
+	return err_set(e, ERR_PARAM,
+	    "value '%s' is not defined in the enumeration.", STR_VIS(v));
+}
+
 int
 param_check_safe_id(const char *v, struct err *e)
 {
@@ -46,10 +53,7 @@ param_check_backup_type(const char *v, struct err *e)
 {
 	enum backup_type type;
 
-	return backup_type_parse(v, &type, NULL) == 0
-	    ? 0
-	    : err_set(e, ERR_PARAM,
-		  "value '%s' is not defined in the enumeration.", STR_VIS(v));
+	return backup_type_parse(v, &type, NULL) == 0 ? 0 : no_word(v, e);
 }
 
 int
@@ -95,4 +99,18 @@ param_check_no_control(const char *v, struct err *e)
 			return no_match(e);
 	}
 	return 0;
+}
+
+int
+param_check_task_status(const char *v, struct err *e)
+{
+	static const char *const words[] = {"ok", "warning", "error",
+	    "unknown"};
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(v, words[i]) == 0)
+			return 0;
+	}
+	return no_word(v, e);
 }

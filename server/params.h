@@ -41,6 +41,7 @@ int param_check_auth_id(const char *v, struct err *e);
 int param_check_user_id(const char *v, struct err *e);
 int param_check_upid(const char *v, struct err *e);
 int param_check_no_control(const char *v, struct err *e);
+int param_check_task_status(const char *v, struct err *e);
 
 /* Zeroed is empty. */
 struct params {

@@ -28,13 +28,16 @@ parse_target(struct call *c, struct err *e)
 {
 	const char *type;
 
-	if (scope_of(c) == VERIFY_SCOPE_NS) {
-		if (c->owner_needed)
-			return call_denied(c, PRIV_DATASTORE_VERIFY, e);
+	if (scope_of(c) == VERIFY_SCOPE_NS && c->owner_needed)
+		return call_denied(c, PRIV_DATASTORE_VERIFY, e);
+	/* Half a name must not become a verification of everything. */
+	if (scope_of(c) == VERIFY_SCOPE_NS
+		? c->m.type != IPC_TYPE_ANY || c->m.time != 0
+		: c->m.type >= BACKUP_TYPE_COUNT)
+		return err_set(e, ERR_PARAM,
+		    "parameters do not specify a backup group or snapshot");
+	if (scope_of(c) == VERIFY_SCOPE_NS)
 		return 0;
-	}
-	if (c->m.type >= BACKUP_TYPE_COUNT)
-		return err_set(e, ERR_PARAM, "not a backup type");
 	type = backup_type_str((enum backup_type)c->m.type);
 	if (scope_of(c) == VERIFY_SCOPE_GROUP)
 		return group_set(&c->snap.group, type, c->m.id, e);

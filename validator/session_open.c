@@ -49,13 +49,10 @@ struct opening {
 static void
 open_free(struct opening *o)
 {
-	struct session *s = o->req.s;
-
 	io_close(&o->manifest_fd);
 	checker_release(&o->checker);
 	mem_wipe(o->resume_key, sizeof(o->resume_key));
 	session_req_end(&o->req);
-	(void)s;
 	free(o);
 }
 

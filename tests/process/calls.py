@@ -62,7 +62,7 @@ GET    admin/datastore/{store}/catalog SNAPSHOT filepath
 GET    admin/datastore/{store}/pxar-file-download SNAPSHOT filepath [archive-name:name] [tar:bool] +raw
 POST   admin/datastore/{store}/prune GROUP [dry-run:bool] KEEP [use-task:bool] +lax
 
-GET    nodes/{node}/tasks [start:0..] [limit:0..] [running:bool] [errors:bool] [store] [userfilter:text256] [since:int] [until:int] [typefilter:text64] [statusfilter:texts]
+GET    nodes/{node}/tasks [start:0..] [limit:0..] [running:bool] [errors:bool] [store] [userfilter:text256] [since:int] [until:int] [typefilter:text64] [statusfilter:statuses]
 GET    nodes/{node}/tasks/{upid}/status
 GET    nodes/{node}/tasks/{upid}/log [start:0..] [limit:0..] [test-status:bool] [download:bool] +raw
 DELETE nodes/{node}/tasks/{upid}
@@ -176,7 +176,8 @@ KINDS = {
     'bool': boolean(),
     'int': integer(),
     'ints': array(integer(low=0)),
-    'texts': array(string(['ok', 'error'], [], 'x' * 17)),
+    'statuses': array(string(['ok', 'warning', 'error', 'unknown'],
+                             ['', 'OK', 'running', 'x'])),
     'text': text(),
     'store': string([STORE], ['ab', '.abc', 'a b', 'a/b', ''], 'x' * 33),
     'ns': string(['', 'a', 'a/b/c/d/e/f/g', 'x' * 255],

@@ -414,6 +414,17 @@ def test_a_client_may_only_verify_its_own(instance, base):
         start_by_client(other, instance)
 
 
+@pytest.mark.parametrize('given', [
+    ('type',), ('id',), ('time',), ('type', 'time'), ('id', 'time')], ids=str)
+def test_half_a_name_is_no_name(instance, given):
+    """Least of all one of the whole datastore."""
+    named = {'type': 'host', 'id': 'half', 'time': 1600000000}
+    with pytest.raises(PbsError, match='^400: parameters do not specify a '
+                                       'backup group or snapshot'):
+        start_by_client(instance.login(), instance,
+                        **{f'backup-{k}': named[k] for k in given})
+
+
 # ---- beside backups
 
 def test_recent_verify_saves_the_check(instance, base, snapshot, store):
