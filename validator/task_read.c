@@ -243,8 +243,11 @@ status_of_line(const char *line, char *status, size_t size,
 {
 	const char *text = line + STAMP_LEN;
 
-	*endtime_out = stamp_parse(line);
-	if (strncmp(text, "TASK ERROR: ", 12) == 0)
+	int64_t endtime = stamp_parse(line);
+
+	if (endtime != 0)
+		*endtime_out = endtime;
+	if (strncmp(text, "TASK ERROR: ", 12) == 0 && text[12] != '\0')
 		snprintf(status, size, "%s", text + 12);
 	else if (strcmp(text, "TASK OK") == 0 ||
 	    strncmp(text, "TASK WARNINGS: ", 15) == 0)
