@@ -68,6 +68,7 @@ suspect_end(struct suspect *u)
 
 	io_close(&u->fd);
 	s->suspect_busy = false;
+	session_checker_idle(s);
 	if (session_is_open(s))
 		suspect_next(s);
 	session_unhold(s);

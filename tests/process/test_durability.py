@@ -21,6 +21,7 @@ NAME = 'disk.img.fidx'
 SEEDS = itertools.count(5000)
 MIB = 1 << 20
 SPARE_CHECKERS = 2
+CHECKER_IDLE_S = 10  # validator/deposit.c
 # The record of a store in the state folder (validator/store/poison.c).
 IN_USE_AT, LAST_SYNC_AT, BOOT_AT = 5, 15, 39
 
@@ -141,10 +142,13 @@ def checkers(instance):
                   key=lambda pid: (start_time(pid) or 0, pid))
 
 
+def checker_counts(instance):
+    return next(row['checkers'] for row in instance.admin_json('status')
+                if row['daemon'] == 'holdfast-validator')
+
+
 def only_spare_checkers(instance):
-    counts = next(row['checkers'] for row in instance.admin_json('status')
-                  if row['daemon'] == 'holdfast-validator')
-    return counts == {'busy': 0, 'spare': SPARE_CHECKERS} and \
+    return checker_counts(instance) == {'busy': 0, 'spare': SPARE_CHECKERS} and \
         len(checkers(instance)) == SPARE_CHECKERS
 
 
@@ -191,6 +195,35 @@ def test_a_killed_checker_proves_nothing(instance, store, base, snapshot,
     third = snapshot(second)
     reuse(instance, third, data)
     assert whole(instance, third, data)
+
+
+def test_a_slow_checker_keeps_its_suspect(instance, base, snapshot):
+    """A session without requests gives its checker back (deposit.c), but not
+    one that judges a suspect: finish would wait for that for ever."""
+    before = time.time()
+    first, data, digests = base(1)
+    power_cut(instance, before)
+    second = snapshot(first)
+    with instance.backup(second) as session:
+        assert wait_for(lambda: only_spare_checkers(instance))
+        try:
+            signal_checkers(instance, signal.SIGSTOP)
+            session.previous(NAME)
+            assert wait_for(lambda: checker_counts(instance)['busy'] == 1)
+            wid = session.create_fixed(NAME, len(data))
+            assert not wait_for(
+                lambda: checker_counts(instance)['busy'] == 0,
+                CHECKER_IDLE_S + 2)
+        finally:
+            signal_checkers(instance, signal.SIGCONT)
+        csum = pbs.fixed_csum(digests)
+        session.append('fixed', wid, digests, [0])
+        session.close_index('fixed', wid, 1, len(data), csum)
+        manifest = pbs.Manifest(second)
+        manifest.add(NAME, len(data), csum)
+        session.blob('index.json.blob', manifest.blob())
+        session.finish()
+    assert whole(instance, second, data)
 
 
 # ---- no space
