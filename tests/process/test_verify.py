@@ -122,6 +122,30 @@ def test_each_chunk_is_read_once(instance, base, store):
     assert order == [f'verify store:{name_of(s)}' for s in (second, first)]
 
 
+def test_no_chunk_hides_behind_another(instance, store, snapshot, image):
+    """The digest of an encrypted chunk is what its owner says: one that is
+    much like another's must not be taken for it."""
+    data, snap = image(1, seed=next(SEEDS)), snapshot()
+    digest = sha256(data)
+    twin = digest[:31] + bytes([digest[31] ^ 1])
+    manifest = pbs.Manifest(snap)
+    with instance.backup(snap) as session:
+        wid = session.create_fixed(NAME, 2 * CHUNK)
+        session.chunk('fixed', wid, bytes(CHUNK), digest=twin,
+                      encoded=pbs.encrypted_blob(os.urandom(1000)))
+        session.chunk('fixed', wid, data)
+        session.append('fixed', wid, [twin, digest], [0, CHUNK])
+        csum = pbs.fixed_csum([twin, digest])
+        session.close_index('fixed', wid, 2, 2 * CHUNK, csum)
+        manifest.add(NAME, 2 * CHUNK, csum, mode='encrypt')
+        session.blob('index.json.blob', manifest.blob())
+        session.finish()
+    flip(store.chunk_path(digest))
+    status, lines, _ = verify_snap(instance, snap)
+    assert status == FAILED
+    assert any(digest.hex() in line for line in lines), lines
+
+
 # ---- damaged chunks
 
 def flip(path):

@@ -105,21 +105,25 @@ struct verify_chunks {
 
 /* --- the table --- */
 
-/* Multiply and fold with a random key (digest_map.c). */
+/* Multiply and fold (as wyhash does) all bytes of the digest with a random
+ * key. */
+static uint64_t
+fold(uint64_t a, uint64_t b)
+{
+	unsigned __int128 x = (unsigned __int128)a * b;
+
+	return (uint64_t)x ^ (uint64_t)(x >> 64);
+}
+
 static uint64_t
 print_of(const struct seen_table *t, const struct digest *d)
 {
-	uint64_t a, b;
-	unsigned __int128 x;
+	uint64_t w[DIGEST_LEN / sizeof(uint64_t)], first;
 
-	memcpy(&a, d->b, sizeof(a));
-	memcpy(&b, d->b + 8, sizeof(b));
-	x = (unsigned __int128)(a ^ t->key[0]) * (b ^ t->key[1]);
-	a = (uint64_t)x ^ (uint64_t)(x >> 64);
-	memcpy(&b, d->b + 16, sizeof(b));
-	x = (unsigned __int128)(a ^ t->key[1]) *
-	    (b ^ t->key[0] ^ 0x9e3779b97f4a7c15u);
-	return (uint64_t)x ^ (uint64_t)(x >> 64);
+	memcpy(w, d->b, sizeof(w));
+	first = fold(w[0] ^ t->key[0], w[1] ^ t->key[1]);
+	return fold(first ^ w[2] ^ t->key[1],
+	    w[3] ^ t->key[0] ^ 0x9e3779b97f4a7c15u);
 }
 
 static struct seen *
