@@ -23,9 +23,8 @@ fi
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 
-# build FOLDER: into FOLDER, the source below FOLDER/holdfast
+# build FOLDER: into FOLDER, the source being in FOLDER/holdfast
 build() {
-	copy_source "$1/holdfast"
 	(cd "$1/holdfast" && dpkg-buildpackage -us -uc -b) >"$1/build.log" \
 	    2>&1 || {
 		tail -n 40 "$1/build.log"
@@ -35,6 +34,11 @@ build() {
 }
 
 rm -rf "$out/holdfast" "$out"/*.deb "$out"/*.changes
+copy_source "$out/holdfast"
+if [ -n "$twice" ]; then
+	again=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-again.XXXXXX")
+	(umask 0027 && copy_source "$again/holdfast")
+fi
 build "$out"
 lintian --allow-root --fail-on error,warning --display-level '>=warning' \
     "$out"/*.changes
@@ -48,7 +52,6 @@ programs=$(find "$out/holdfast/debian" -path '*/holdfast-*/usr/*bin/*' \
 hardening-check --quiet --nocfprotection $programs
 
 if [ -n "$twice" ]; then
-	again=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-again.XXXXXX")
 	(umask 0027 && export TZ=Asia/Tokyo LC_ALL=C.UTF-8 && build "$again")
 	for deb in "$out"/*.deb; do
 		cmp "$deb" "$again/$(basename "$deb")"
