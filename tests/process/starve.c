@@ -8,7 +8,6 @@
  */
 #define _GNU_SOURCE
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -79,14 +78,6 @@ fails(size_t len)
 void *__libc_malloc(size_t len);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t len);
-
-#define REAL(name)                                                         \
-	__extension__({                                                    \
-		static __typeof__(&name) real;                             \
-		if (real == NULL)                                          \
-			real = (__typeof__(&name))dlsym(RTLD_NEXT, #name); \
-		real;                                                      \
-	})
 
 void *
 __libc_malloc(size_t len)
