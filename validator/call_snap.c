@@ -70,8 +70,11 @@ snap_delete(struct call *c, struct err *e)
 {
 	char name[SNAPSHOT_STR_MAX + 1];
 
-	if (snap_dir_remove(c->vs->store, &c->ns, &c->snap, e) == 0)
+	if (snap_dir_remove(c->vs->store, &c->ns, &c->snap, e) == 0) {
+		c->n[0] = group_dir_is_empty(c->vs->store, &c->ns,
+			      &c->snap.group, NULL) == 1;
 		return 0;
+	}
 	if (e->code != ERR_NOT_FOUND)
 		return -1;
 	snapshot_to_str(&c->snap, name);
@@ -103,7 +106,7 @@ snap_deleted(struct call *c)
 {
 	struct err e;
 
-	if (c->rv == -1 ||
+	if (c->rv == -1 || c->n[0] == 0 ||
 	    call_lock(c, LOCK_GROUP, &c->ns, &c->snap, "in use", &e) == -1)
 		call_end(c);
 	else

@@ -20,7 +20,8 @@ WRONG = {
 # These list what fits, which may be nothing, or need no daemon.
 ANSWER_ANYTHING = {'acl list', 'token list'}
 ALONE = {'audit verify', 'datastore adopt', 'datastore create',
-         'datastore release', 'datastore remove', 'import', 'metrics',
+         'datastore release', 'datastore remove',
+         'datastore remove-config', 'import', 'metrics',
          'setup', 'status', 'user create', 'user passwd',
          'datastore maintenance-mode'}
 

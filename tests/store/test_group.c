@@ -249,9 +249,11 @@ Test(group, goes_when_it_is_empty)
 
 	fixture_make_snapshot("", "vm/100/2022-05-02T08:11:33Z", "a@pbs");
 	fixture_write("vm/100/notes", "x", 1);
+	cr_expect_eq(group_dir_is_empty(fx.store, &ns, &g, &e), 0);
 	cr_assert_eq(group_dir_remove_empty(fx.store, &ns, &g, &e), 0);
 	cr_expect(fixture_exists("vm/100/owner"), "it has a snapshot");
 	cr_assert_eq(snap_dir_remove(fx.store, &ns, &snap, &e), 0);
+	cr_expect_eq(group_dir_is_empty(fx.store, &ns, &g, &e), 1);
 	fixture_write("vm/100/of-somebody", "x", 1);
 	cr_assert_eq(group_dir_remove_empty(fx.store, &ns, &g, &e), 0);
 	cr_expect(fixture_exists("vm/100/notes"), "it has something else");

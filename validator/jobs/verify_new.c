@@ -157,8 +157,9 @@ new_next(struct verifier *vr, struct vstore *vs)
 		log_err_e("verify", &e,
 		    "cannot verify a new snapshot store=%s ns=%s snapshot=%s",
 		    n->store, n->ns.name, name);
+		/* The record stays, for the next start of the server. */
 		new_remove(n);
-		new_forget(n);
+		free(n);
 	}
 }
 

@@ -363,7 +363,7 @@ is_empty(int group_fd, struct err *e)
 }
 
 int
-group_dir_remove_empty(struct store *s, const struct backup_ns *ns,
+group_dir_is_empty(struct store *s, const struct backup_ns *ns,
     const struct backup_group *g, struct err *e)
 {
 	int fd = group_dir_open(s, ns, g, e), rv;
@@ -372,5 +372,14 @@ group_dir_remove_empty(struct store *s, const struct backup_ns *ns,
 		return -1;
 	rv = is_empty(fd, e);
 	io_close(&fd);
+	return rv;
+}
+
+int
+group_dir_remove_empty(struct store *s, const struct backup_ns *ns,
+    const struct backup_group *g, struct err *e)
+{
+	int rv = group_dir_is_empty(s, ns, g, e);
+
 	return rv == 1 ? remove_group_folder(s, ns, g, e) : rv;
 }

@@ -57,6 +57,9 @@ struct group_removed {
  * file or directory".  out is filled on failure too. */
 int group_dir_remove(struct store *s, const struct backup_ns *ns,
     const struct backup_group *g, struct group_removed *out, struct err *e);
+/* 1 if nothing but its owner and notes is left in it, 0, or -1. */
+int group_dir_is_empty(struct store *s, const struct backup_ns *ns,
+    const struct backup_group *g, struct err *e);
 /* With the group's lock: the group, if nothing but its owner and notes is left
  * in it. */
 int group_dir_remove_empty(struct store *s, const struct backup_ns *ns,
