@@ -125,6 +125,17 @@ Test(gc_mark, wherever_they_lie)
 	cr_expect_not(marks.vanished);
 }
 
+Test(gc_mark, in_groups_and_namespaces_with_the_name_of_an_index)
+{
+	struct err e;
+
+	make_index("host/a.fidx/2022-05-02T08:11:33Z", "a.fidx", 1, 1);
+	make_index("ns/b.didx/" SNAP, "b.fidx", 2, 2);
+	cr_assert_eq(pass(&e), 2, "%s", e.msg);
+	cr_expect(has(1) && has(2));
+	cr_expect_eq(marks.unexpected, 0);
+}
+
 Test(gc_mark, only_new_ones_in_the_next_pass)
 {
 	struct err e;

@@ -269,12 +269,13 @@ static int
 walk_entry(struct walk *w, int fd, const struct dirent *d, struct err *e)
 {
 	char path[WALK_PATH_MAX + NAME_MAX + 1];
+	bool is_index = is_index_name(d->d_name);
 	unsigned char type = d->d_type;
 	struct stat st;
 
 	if (d->d_name[0] == '.')
 		return 0;
-	if (is_index_name(d->d_name) || type == DT_UNKNOWN) {
+	if (is_index || type == DT_UNKNOWN) {
 		if (fstatat(fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
 			if (errno != ENOENT)
 				return err_errno(e, errno,
@@ -285,8 +286,10 @@ walk_entry(struct walk *w, int fd, const struct dirent *d, struct err *e)
 		}
 		type = IFTODT(st.st_mode);
 	}
-	if (is_index_name(d->d_name)) {
-		snprintf(path, sizeof(path), "%s%s", w->path, d->d_name);
+	snprintf(path, sizeof(path), "%s%s", w->path, d->d_name);
+	/* A client may call its group or namespace so; a folder in place of an
+	 * index cannot be read and ends the collection. */
+	if (is_index && (type != DT_DIR || gc_path_is_expected(path))) {
 		if (!is_known(w->m, path, &st))
 			add_found(w->m, path);
 		return 0;
