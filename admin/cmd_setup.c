@@ -52,8 +52,8 @@ make_user(const struct admin_opts *o, const char *userid, struct err *e)
 	if (rv == -1 && e->code == ERR_EXISTS)
 		return err_set(e, ERR_EXISTS,
 		    "user '%s' exists already: give it a password with "
-		    "'user passwd' and rights with 'acl update / Admin'",
-		    userid);
+		    "'user passwd' and rights with 'acl update / Admin --auth-id %s'",
+		    userid, userid);
 	return rv;
 }
 

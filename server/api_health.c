@@ -1,7 +1,7 @@
 /*
  * The health call for load balancers: do auth and the validator answer?  Runs
  * in a worker, for anybody who can connect: it says "ok" or "unavailable" and
- * no more, and asks them once a second at most.
+ * no more, and asks them once a second at most on one connection.
  */
 #include "config.h"
 

@@ -18,17 +18,17 @@
 		.def = (deflt), .flags = (opt_flags), .doc = (text), \
 	}
 
-#define NUM(opt, kind, member, deflt, lowest, highest, text)       \
-	{                                                          \
-		.name = (opt), .type = (kind),                     \
-		.offset = offsetof(struct server_conf, member),    \
-		.def = (deflt), .min = (lowest), .max = (highest), \
-		.flags = CONF_F_RELOAD, .doc = (text),             \
+#define NUM(opt, kind, member, deflt, lowest, highest, opt_flags, text) \
+	{                                                               \
+		.name = (opt), .type = (kind),                          \
+		.offset = offsetof(struct server_conf, member),         \
+		.def = (deflt), .min = (lowest), .max = (highest),      \
+		.flags = (opt_flags), .doc = (text),                    \
 	}
 
 const struct conf_opt server_conf_opts[] = {
     OPT("listen", CONF_LIST, listen, "[::]:8007", 0,
-	"Addresses and ports to listen on."),
+	"Addresses and ports to listen on. Not used if systemd passes the sockets."),
     OPT("run-dir", CONF_STR, run_dir, RUNSTATEDIR "/holdfast", 0,
 	"Folder of the sockets."),
     OPT("state-dir", CONF_STR, state_dir, LOCALSTATEDIR "/lib/holdfast", 0,
@@ -49,25 +49,27 @@ const struct conf_opt server_conf_opts[] = {
 	"Authorities (PEM) of client certificates. If given, a client without such a certificate cannot connect."),
     OPT("client-ca-listen", CONF_LIST, client_ca_listen, NULL, 0,
 	"Addresses, as in listen, where that is so; others need no certificate. Empty: all."),
-    NUM("spare-workers", CONF_UINT, spare_workers, "4", 1, 1024,
+    NUM("spare-workers", CONF_UINT, spare_workers, "4", 1, 1024, CONF_F_RELOAD,
 	"Workers that wait for a connection."),
-    NUM("max-workers", CONF_UINT, max_workers, "1024", 1, 65536,
+    NUM("max-workers", CONF_UINT, max_workers, "1024", 1, 65536, CONF_F_RELOAD,
 	"Connections at a time, all clients together."),
     NUM("max-connections-per-address", CONF_UINT, max_per_address, "256", 1,
-	65536,
+	65536, CONF_F_RELOAD,
 	"Connections at a time from one address (of IPv6: one /64 network)."),
     NUM("max-connections-per-user", CONF_UINT, max_per_user, "256", 1, 65536,
+	CONF_F_RELOAD,
 	"Connections at a time on which one user, or one of his API tokens, is logged in."),
     NUM("login-failures-per-address", CONF_UINT, login_failures, "30", 0, 1000,
-	"Wrong passwords or token secrets from one address (of IPv6: one /64 network) before passwords from there are refused; one more is allowed every 10 seconds. 0: no limit. Takes effect when holdfast-auth starts."),
+	0,
+	"Wrong passwords or token secrets from one address (of IPv6: one /64 network) before passwords from there are refused; one more is allowed every 10 seconds. 0: no limit. Read when holdfast-auth starts."),
     NUM("handshake-timeout", CONF_DURATION, handshake_ms, "10s", 100, 600000,
-	"Time for a client's TLS handshake."),
-    NUM("drain-timeout", CONF_DURATION, drain_ms, "1h", 0, 0,
-	"How long running sessions may go on when the server is stopped."),
-    NUM("audit-file-size", CONF_SIZE, audit.file_size, "16M", 4096, 1 << 30,
-	"Size at which a file of the audit log is full and the next one begins. Takes effect when holdfast-auth starts."),
-    NUM("audit-files", CONF_UINT, audit.files, "64", 1, 100000,
-	"Full files of the audit log that are kept; the oldest are removed. Takes effect when holdfast-auth starts."),
+	CONF_F_RELOAD, "Time for a client's TLS handshake."),
+    NUM("drain-timeout", CONF_DURATION, drain_ms, "1h", 0, 0, CONF_F_RELOAD,
+	"How long running sessions may go on when the server is stopped by SIGTERM."),
+    NUM("audit-file-size", CONF_SIZE, audit.file_size, "16M", 4096, 1 << 30, 0,
+	"Size at which a file of the audit log is full and the next one begins. Read when holdfast-auth starts."),
+    NUM("audit-files", CONF_UINT, audit.files, "64", 1, 100000, 0,
+	"Full files of the audit log that are kept; the oldest are removed. Read when holdfast-auth starts."),
     OPT("require-sandbox", CONF_BOOL, require_sandbox, "no", 0,
 	"Do not start on a kernel without Landlock."),
     {.name = NULL},

@@ -10,6 +10,8 @@
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 . "$top/tests/setup.sh"
+# shellcheck disable=SC2086 # lists of packages
+install_packages $PACKAGES_BUILD $PACKAGES_DEBIAN libcriterion-dev
 
 twice=
 if [ "${1:-}" = --twice ]; then

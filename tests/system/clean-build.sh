@@ -12,7 +12,7 @@
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 . "$top/tests/system/common.sh"
-need_root_and debootstrap
+need_root_and debootstrap lintian
 
 root=$work/root
 
@@ -74,5 +74,7 @@ check "its Build-Depends can be installed" build_dependencies
 check "the packages can be built" build
 check "all of them are there" packages_are_whole "$root/build"
 check "the source package too" ls "$root"/build/holdfast_*.dsc
+check "lintian has nothing to say of it" lintian --allow-root \
+    --fail-on error,warning --display-level '>=warning' "$root"/build/*.dsc
 [ $# = 0 ] || cp "$root"/build/*.deb "$1"
 finish
