@@ -53,9 +53,9 @@ check-asan:
 	cd asan && { test -f Makefile || \
 	    $(abs_top_srcdir)/configure --quiet --enable-sanitizers; }
 	rm -f asan/san.*
-	cd asan && ASAN_OPTIONS=log_path=$(abs_top_builddir)/asan/san \
-	    UBSAN_OPTIONS=log_path=$(abs_top_builddir)/asan/san \
-	    $(MAKE) all check
+	cd asan && export ASAN_OPTIONS=log_path=$(abs_top_builddir)/asan/san \
+	    UBSAN_OPTIONS=log_path=$(abs_top_builddir)/asan/san && \
+	    $(MAKE) all && $(MAKE) check
 	ASAN_OPTIONS=log_path=$(abs_top_builddir)/asan/san \
 	    UBSAN_OPTIONS=log_path=$(abs_top_builddir)/asan/san \
 	    HOLDFAST_BUILD=$(abs_top_builddir)/asan PYTHONDONTWRITEBYTECODE=1 \
