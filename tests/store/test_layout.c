@@ -15,7 +15,8 @@
 #include "tests/store/fixture.h"
 #include "validator/store/layout.h"
 
-TestSuite(layout, .init = fixture_init, .fini = fixture_fini, .timeout = 120);
+/* Making all folders takes minutes on a busy disk. */
+TestSuite(layout, .init = fixture_init, .fini = fixture_fini, .timeout = 900);
 
 static char path[128];
 
@@ -62,8 +63,7 @@ on_progress(void *ctx, unsigned int done)
 	calls++;
 }
 
-/* Minutes on a busy disk. */
-Test(layout, makes_all_folders_with_exact_modes, .timeout = 900)
+Test(layout, makes_all_folders_with_exact_modes)
 {
 	struct store_opts o = {.name = "made", .state_fd = fx.state_fd};
 	struct store *s;
