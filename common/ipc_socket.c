@@ -119,8 +119,12 @@ ipc_connect(const char *path, struct err *e)
 	struct sockaddr_un sa;
 	int fd = -1, dir = -1, rv = -1;
 
-	if (socket_address(path, &sa, &dir, e) == -1)
+	if (socket_address(path, &sa, &dir, e) == -1) {
+		/* Its folder is not there: as below. */
+		if (e != NULL && e->code == ERR_NOT_FOUND)
+			e->code = ERR_UNAVAILABLE;
 		return -1;
+	}
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1) {
 		err_errno(e, errno, "socket");

@@ -137,6 +137,8 @@ def test_the_reserve_is_not_used(instance, store, full, disk, image, snapshot):
         first = d.last
         d.path.write_bytes(image(4, seed=8))
         full(reserve + 10 * MIB)
+        # It asks the disk once a second.
+        instance.restart_validator()
         r = d.backup(check=False)
         assert r.returncode == 1 and 'full up to its reserve' in r.stderr
         v = os.statvfs(store.path)

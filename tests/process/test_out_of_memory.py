@@ -7,6 +7,7 @@ With HOLDFAST_LONG=1 every n, else some.
 """
 
 import contextlib
+import itertools
 import mmap
 import os
 import pathlib
@@ -155,11 +156,14 @@ def starved(request):
         inst.remove()
 
 
+GROUPS = itertools.count()
+
+
 @pytest.fixture
 def series(starved):
     """series(): the next snapshot of a group, and what it shall hold."""
     old, when = new_pieces(), 1700000000
-    group = f'g{id(old)}'
+    group = f'g{next(GROUPS)}'
     with starved.backup(('host', group, when)) as session:
         session.backup_dynamic(NAME, old)
 

@@ -113,8 +113,14 @@ Test(session_dir, becomes_a_snapshot)
 	struct err e = {0};
 
 	close(make_session());
+	/* Of a manifest that was being written when the validator was killed.
+	 */
+	fixture_write(
+	    ".holdfast/sessions/00ab00000000cdef/index.json.tmp_a1B2c3", "x",
+	    1);
 	cr_assert_eq(commit(NULL, &published, &e), 0, "%s", e.msg);
 	cr_expect(published);
+	cr_expect_not(fixture_exists(SNAP "/index.json.tmp_a1B2c3"));
 	cr_expect(fixture_exists(SNAP "/" MANIFEST_NAME));
 	cr_expect_not(fixture_exists(SNAP "/" DEPOSIT_LOG_NAME));
 	cr_expect_eq(session_dir_open(fx.store, ID, &e), -1);

@@ -21,6 +21,7 @@
 #include "common/path.h"
 #include "common/str.h"
 #include "validator/store/deposit_log.h"
+#include "validator/store/dir_list.h"
 #include "validator/store/group.h"
 #include "validator/store/layout.h"
 
@@ -129,13 +130,33 @@ session_dir_each(struct store *s, int (*fn)(void *ctx, uint64_t id), void *ctx,
 	return rv;
 }
 
-/* What only a session needs; with no writer open there is nothing else. */
+/* As io_temp_name() names them, which no archive can be called. */
+static bool
+is_temporary(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return dot != NULL && strncmp(dot, ".tmp_", 5) == 0;
+}
+
+/* What only a session needs, and what a validator that was killed was
+ * writing: no writer is open now. */
 static int
 remove_private(int fd, struct err *e)
 {
+	struct name_list names;
+	int rv = 0;
+	size_t i;
+
 	if (unlinkat(fd, DEPOSIT_LOG_NAME, 0) == -1 && errno != ENOENT)
 		return err_errno(e, errno, "remove the deposit log");
-	return 0;
+	if (dir_list(fd, DT_REG, is_temporary, &names, e) == -1)
+		return -1;
+	for (i = 0; rv == 0 && i < names.n; i++)
+		if (unlinkat(fd, names.v[i], 0) == -1 && errno != ENOENT)
+			rv = err_errno(e, errno, "remove %s", names.v[i]);
+	name_list_fini(&names);
+	return rv;
 }
 
 static int
