@@ -8,9 +8,8 @@
  * parts of one, another job fills the next.  Sorting by digest means that a
  * folder is looked at once and its entries in order, which on a cold cache is
  * worth a factor of two; a job does a short slice at a time, so that sessions
- * take turns.  All wait for the first window, so that is a small one; each
- * later one has the time that the one before it takes to check, of which a
- * single thread gets a small share.
+ * take turns.  Smaller windows would begin sooner and cost more than that:
+ * each folder is looked up again in each.
  */
 #include "config.h"
 
@@ -30,7 +29,6 @@
 #include "validator/store/threads.h"
 
 #define WINDOW_LEN ((size_t)256 << 10) /* 9 MiB of entries */
-#define FIRST_LEN ((size_t)32 << 10)   /* doubled from window to window */
 #define SLICE_LEN ((size_t)512)
 #define BLOCK_LEN ((size_t)1024) /* entries read at a time */
 
@@ -50,7 +48,6 @@ struct reuse_scan {
 	struct scan_window windows[2];
 	struct scan_window *window; /* is checked */
 	struct scan_window *coming; /* is filled meanwhile */
-	size_t fill_len;            /* up to this length */
 	atomic_uint part;           /* of it: the next one to check */
 
 	struct scan_job fill;
@@ -133,14 +130,14 @@ add_positions(struct reuse_scan *s, const struct bitmap *wanted,
 	uint64_t pos, start, end;
 
 	pos = bitmap_next_and_not(wanted, &s->taken, 0);
-	while (pos < s->view.count && w->len < s->fill_len) {
+	while (pos < s->view.count && w->len < w->cap) {
 		start = pos;
 		end = s->view.count - start < BLOCK_LEN ? s->view.count
 							: start + BLOCK_LEN;
 		if (index_get_entries(&s->view, start, (size_t)(end - start),
 			block, e) == -1)
 			return -1;
-		while (pos < end && w->len < s->fill_len) {
+		while (pos < end && w->len < w->cap) {
 			w->entries[w->len].digest = block[pos - start].digest;
 			w->entries[w->len++].pos = (uint32_t)pos;
 			bitmap_set(&s->taken, pos);
@@ -296,7 +293,6 @@ step(struct reuse_scan *s)
 	s->window = w;
 	s->coming->len = 0;
 	atomic_store(&s->part, 0);
-	s->fill_len = 2 * s->fill_len < w->cap ? 2 * s->fill_len : w->cap;
 	submit(s, &s->fill, fill_run);
 	for (i = 0; i < STORE_STAT_THREADS && i < slices; i++)
 		submit(s, &s->jobs[i], check_run);
@@ -357,7 +353,6 @@ reuse_scan_start(struct reuse_scan **out, const struct reuse_scan_opts *o,
 	s->coming = &s->windows[1];
 	cap = o->checked->bits < WINDOW_LEN ? (size_t)o->checked->bits
 					    : WINDOW_LEN;
-	s->fill_len = cap < FIRST_LEN ? cap : FIRST_LEN;
 	if (scan_window_init(s->window, cap) == -1 ||
 	    scan_window_init(s->coming, cap) == -1) {
 		err_set(e, ERR_NOMEM, "out of memory for a scan");
