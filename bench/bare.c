@@ -6,6 +6,8 @@
 
 #include "bench/bare.h"
 
+#include <sys/socket.h>
+
 #include <err.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -29,6 +31,21 @@ bare_open_chunks(const char *store)
 	if (fd == -1)
 		err(1, "%s", path);
 	free(path);
+	return fd;
+}
+
+int
+bare_listen(struct sockaddr_in *addr_out)
+{
+	socklen_t len = sizeof(*addr_out);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	*addr_out = (struct sockaddr_in){.sin_family = AF_INET};
+	addr_out->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd == -1 || bind(fd, (struct sockaddr *)addr_out, len) == -1 ||
+	    listen(fd, 1) == -1 ||
+	    getsockname(fd, (struct sockaddr *)addr_out, &len) == -1)
+		err(1, "cannot listen");
 	return fd;
 }
 

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -21,6 +20,7 @@
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 
+#include "bench/bare.h"
 #include "common/format/digest.h"
 #include "common/mem.h"
 #include "common/str.h"
@@ -106,18 +106,12 @@ receive_chunks(int fd, int dir, const char *pem, uint64_t count)
 static void
 tcp_pair(int fds[2])
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET};
-	socklen_t len = sizeof(addr);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in addr;
+	int fd = bare_listen(&addr);
 
-	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd == -1 || bind(fd, (struct sockaddr *)&addr, len) == -1 ||
-	    listen(fd, 1) == -1 ||
-	    getsockname(fd, (struct sockaddr *)&addr, &len) == -1)
-		err(1, "cannot listen");
 	fds[1] = socket(AF_INET, SOCK_STREAM, 0);
 	if (fds[1] == -1 ||
-	    connect(fds[1], (struct sockaddr *)&addr, len) == -1)
+	    connect(fds[1], (struct sockaddr *)&addr, sizeof(addr)) == -1)
 		err(1, "cannot connect");
 	fds[0] = accept(fd, NULL, NULL);
 	if (fds[0] == -1)

@@ -9,13 +9,14 @@
 #include "config.h"
 
 #include <err.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <openssl/ssl.h>
+
+#include "bench/bare.h"
 
 static SSL_CTX *
 context(const char *certificate, const char *key)
@@ -29,23 +30,6 @@ context(const char *certificate, const char *key)
 	/* As the server; and unread tickets would reset the connection. */
 	SSL_CTX_set_num_tickets(ctx, 0);
 	return ctx;
-}
-
-static int
-listen_somewhere(void)
-{
-	struct sockaddr_in addr = {.sin_family = AF_INET};
-	socklen_t len = sizeof(addr);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd == -1 || bind(fd, (struct sockaddr *)&addr, len) == -1 ||
-	    listen(fd, 1) == -1 ||
-	    getsockname(fd, (struct sockaddr *)&addr, &len) == -1)
-		err(1, "cannot listen");
-	printf("%u\n", ntohs(addr.sin_port));
-	fflush(stdout);
-	return fd;
 }
 
 /* Until the client closes. */
@@ -64,6 +48,7 @@ serve(SSL_CTX *ctx, int fd)
 int
 main(int argc, char **argv)
 {
+	struct sockaddr_in addr;
 	SSL_CTX *ctx;
 	int fd, client;
 
@@ -71,7 +56,9 @@ main(int argc, char **argv)
 		errx(2, "usage: bare_tls CERTIFICATE KEY");
 	signal(SIGPIPE, SIG_IGN);
 	ctx = context(argv[1], argv[2]);
-	fd = listen_somewhere();
+	fd = bare_listen(&addr);
+	printf("%u\n", ntohs(addr.sin_port));
+	fflush(stdout);
 	while ((client = accept(fd, NULL, NULL)) != -1)
 		serve(ctx, client);
 	err(1, "cannot accept");

@@ -20,10 +20,16 @@ def kill_validator(inst):
     inst.start_validator()
 
 
-def kill_auth(inst):
-    old = auth(inst)
+def kill_all(find, inst):
+    """All that find(inst) knows, until none of them is left."""
+    old = find(inst)
     send(old, signal.SIGKILL)
-    assert wait_for(lambda: auth(inst) and set(auth(inst)).isdisjoint(old))
+    assert wait_for(lambda: set(find(inst)).isdisjoint(old))
+
+
+def kill_auth(inst):
+    kill_all(auth, inst)
+    assert wait_for(lambda: auth(inst))
     assert wait_for(lambda: inst.answers(inst.run_dir / 'admin/auth.sock'))
 
 
@@ -33,9 +39,7 @@ def checkers(inst):
 
 def kill_checkers(inst):
     """Between two requests: during one, that one fails (test_resume.py)."""
-    old = checkers(inst)
-    send(old, signal.SIGKILL)
-    assert wait_for(lambda: set(checkers(inst)).isdisjoint(old))
+    kill_all(checkers, inst)
 
 
 def kill_master(inst):
@@ -85,17 +89,13 @@ def jobs(inst):
 
 
 def kill_job(inst):
-    old = jobs(inst)
-    send(old, signal.SIGKILL)
-    assert wait_for(lambda: set(jobs(inst)).isdisjoint(old))
+    kill_all(jobs, inst)
 
 
 def kill_workers(inst):
     """Also the spare ones: one that is just dying would take the next
     connection with it."""
-    old = workers(inst)
-    send(old, signal.SIGKILL)
-    assert wait_for(lambda: set(workers(inst)).isdisjoint(old))
+    kill_all(workers, inst)
 
 
 def pause_job(inst):
