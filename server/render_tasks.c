@@ -80,16 +80,6 @@ task_has_status(const struct task *t, const struct params *f)
 	return n == 0;
 }
 
-/* The worker id is the store, or the store, ':' and what is in it. */
-static int
-task_of_store(const struct task *t, const char *store)
-{
-	size_t len = strlen(store);
-
-	return strncmp(t->upid.worker_id, store, len) == 0 &&
-	    (t->upid.worker_id[len] == '\0' || t->upid.worker_id[len] == ':');
-}
-
 static int
 task_passes(const struct task *t, const struct params *f)
 {
@@ -102,7 +92,7 @@ task_passes(const struct task *t, const struct params *f)
 	if (params_bool(f, "errors", 0) &&
 	    (strcmp(class, "ok") == 0 || strcmp(class, "running") == 0))
 		return 0;
-	return (store == NULL || task_of_store(t, store)) &&
+	return (store == NULL || upid_is_on_store(&t->upid, store)) &&
 	    strstr(t->upid.auth_id, params_str(f, "userfilter", "")) != NULL &&
 	    strstr(t->upid.type, params_str(f, "typefilter", "")) != NULL &&
 	    start >= params_int(f, "since", INT64_MIN) &&

@@ -45,16 +45,7 @@ reply_path(struct control_req *r, const char *path)
 
 /* --- who is at work ------------------------------------------------------ */
 
-/* "backup store:host/a by u@pbs": a worker id begins with its datastore. */
-static bool
-task_is_on(const struct upid *u, const char *store)
-{
-	size_t len = strlen(store);
-
-	return strncmp(u->worker_id, store, len) == 0 &&
-	    (u->worker_id[len] == '\0' || u->worker_id[len] == ':');
-}
-
+/* Names the tasks as "backup store:host/a by u@pbs". */
 static int
 check_unused(const struct validator *v, const struct vstore *vs, struct err *e)
 {
@@ -67,7 +58,7 @@ check_unused(const struct validator *v, const struct vstore *vs, struct err *e)
 	upids = tasks_running(v->tasks, &n);
 	for (i = 0; i < n; i++) {
 		if (upid_parse(&u, upids[i], NULL) == -1 ||
-		    !task_is_on(&u, store))
+		    !upid_is_on_store(&u, store))
 			continue;
 		if (named++ < NAMED_MAX)
 			sbuf_add_fmt(&text, "%s %s %s by %s",

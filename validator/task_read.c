@@ -45,16 +45,6 @@ status_bit(const char *status)
 	return TASK_STATUS_ERROR;
 }
 
-/* The worker id of a store's task is the store, or begins with "store:". */
-static bool
-concerns_store(const char *worker_id, const char *store)
-{
-	size_t n = strlen(store);
-
-	return strncmp(worker_id, store, n) == 0 &&
-	    (worker_id[n] == '\0' || worker_id[n] == ':');
-}
-
 static bool
 filter_passes(const struct task_filter *f, const struct upid *u,
     int64_t endtime, const char *status)
@@ -71,7 +61,7 @@ filter_passes(const struct task_filter *f, const struct upid *u,
 	if (f->status != 0 && (f->status & bit) == 0)
 		return false;
 	if (f->store != NULL && f->store[0] != '\0' &&
-	    !concerns_store(u->worker_id, f->store))
+	    !upid_is_on_store(u, f->store))
 		return false;
 	if (f->user != NULL && strstr(u->auth_id, f->user) == NULL)
 		return false;

@@ -201,3 +201,12 @@ upid_parse(struct upid *out, const char *s, struct err *e)
 	return worker_id_unescape(id, out->worker_id, sizeof(out->worker_id),
 	    e);
 }
+
+bool
+upid_is_on_store(const struct upid *u, const char *store)
+{
+	size_t len = strlen(store);
+
+	return strncmp(u->worker_id, store, len) == 0 &&
+	    (u->worker_id[len] == '\0' || u->worker_id[len] == ':');
+}

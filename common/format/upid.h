@@ -7,6 +7,7 @@
  * only.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,10 @@ struct upid {
 int upid_to_str(const struct upid *u, char out[UPID_STR_MAX + 1],
     struct err *e);
 int upid_parse(struct upid *out, const char *s, struct err *e);
+
+/* The worker id of a datastore's task is its name, or begins with it and ':'
+ * (wire-protocol 7.1). */
+bool upid_is_on_store(const struct upid *u, const char *store);
 
 /* systemd's path-less escaping: '/' becomes '-', other bytes \xNN. */
 int worker_id_escape(const char *id, char *out, size_t out_size, struct err *e);

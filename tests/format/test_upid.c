@@ -149,3 +149,16 @@ Test(upid, builds_only_what_it_can_parse)
 	cr_expect_eq(upid_to_str(&u, s, &e), 0);
 	cr_expect_eq(upid_parse(&u, s, &e), 0);
 }
+
+Test(upid, datastore_of_a_task)
+{
+	struct upid u = {.worker_id = "s1:host/a"};
+
+	cr_expect(upid_is_on_store(&u, "s1"));
+	cr_expect_not(upid_is_on_store(&u, "s"));
+	cr_expect_not(upid_is_on_store(&u, "s11"));
+	strcpy(u.worker_id, "s1");
+	cr_expect(upid_is_on_store(&u, "s1"));
+	strcpy(u.worker_id, "");
+	cr_expect_not(upid_is_on_store(&u, "s1"));
+}

@@ -274,10 +274,17 @@ class Instance:
         except OSError:
             return False
 
+    def validator_answers(self):
+        return [self.answers(self.run_dir / folder / 'validator.sock')
+                for folder in ('worker', 'admin')]
+
     def start_validator(self):
-        self.launch('validator', lambda: all(
-            self.answers(self.run_dir / folder / 'validator.sock')
-            for folder in ('worker', 'admin')))
+        # A child that a killed one was just forking has its sockets until
+        # exec: what it accepts is nobody's.
+        if not wait_for(lambda: not any(self.validator_answers()),
+                        STOP_SECONDS):
+            raise InstanceError('another holdfast-validator answers')
+        self.launch('validator', lambda: all(self.validator_answers()))
 
     def start_server(self):
         def ready():
@@ -299,9 +306,8 @@ class Instance:
 
         def gone():
             self.reap('validator')
-            # A child that it was just forking has its sockets until exec.
             return not self.is_running('validator') and \
-                not self.answers(self.run_dir / 'worker' / 'validator.sock')
+                not any(self.validator_answers())
         wait_for(gone, STOP_SECONDS)
 
     def restart_validator(self):
