@@ -102,18 +102,28 @@ work_send_manifest(struct checker_work *w, struct ipc_msg *m,
 	return work_send(m, MSG_ID_CHK_MANIFESTED, buf, &out);
 }
 
-/* The private copy of an upload: same blocks of our own arena. */
+/* An upload, and where its private copy goes: same blocks of our own arena. */
+static int
+work_blocks(struct checker_work *w, struct ipc_msg *m, uint32_t block,
+    uint32_t len, uint8_t **dst_out, const uint8_t **src_out)
+{
+	*src_out = arena_at(&w->in, block, len);
+	*dst_out = arena_at(&w->out, block, len);
+	if (*src_out == NULL || *dst_out == NULL)
+		return err_set(&m->err, ERR_PROTO,
+		    "blocks outside of the arena");
+	return 0;
+}
+
 static uint8_t *
 work_copy(struct checker_work *w, struct ipc_msg *m, uint32_t block,
     uint32_t len)
 {
-	const uint8_t *src = arena_at(&w->in, block, len);
-	uint8_t *dst = arena_at(&w->out, block, len);
+	const uint8_t *src;
+	uint8_t *dst;
 
-	if (src == NULL || dst == NULL) {
-		err_set(&m->err, ERR_PROTO, "blocks outside of the arena");
+	if (work_blocks(w, m, block, len, &dst, &src) == -1)
 		return NULL;
-	}
 	memcpy(dst, src, len);
 	return dst;
 }
@@ -167,15 +177,16 @@ chk_on_chunk(void *ctx, struct ipc_msg *m)
 	struct judge_chunk jc;
 	struct digest d;
 	struct err e;
-	uint8_t *data;
+	const uint8_t *src;
+	uint8_t *dst;
 	int rv;
 
 	if (msg_get_CHK_CHUNK(&m->body, &c) == -1)
 		return err_set(&m->err, ERR_PROTO, "bad message");
-	if ((data = work_copy(w, m, c.block, c.len)) == NULL)
+	if (work_blocks(w, m, c.block, c.len, &dst, &src) == -1)
 		return -1;
 	memcpy(d.b, c.digest, DIGEST_LEN);
-	rv = judge_chunk(w->judge, data, c.len, &d, c.size, &jc, &e);
+	rv = judge_chunk(w->judge, dst, src, c.len, &d, c.size, &jc, &e);
 	if (rv == 0) {
 		v.kind = (uint8_t)jc.kind;
 		v.verified = jc.verified;

@@ -10,9 +10,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "common/err.h"
 #include "common/mem.h"
+
+/* Of a payload; stays in the second-level cache with its copy. */
+#define PIECE (32u << 10)
 
 struct judge {
 	struct blob_codec *codec;
@@ -64,14 +68,45 @@ parse(const uint8_t *data, size_t len, struct blob_info *info, struct err *e)
 	return blob_parse(data, len, info, e);
 }
 
+/* What one pass over a payload finds out. */
+struct sums {
+	uint32_t crc;
+	struct digest digest; /* of a plain one */
+};
+
+/* Piece by piece, so that what is copied, summed and hashed is in the
+ * processor's cache: dst gets a copy of src, unless it is the payload. */
+static void
+sum_payload(struct judge *j, const struct blob_info *info, uint8_t *dst,
+    const uint8_t *src, struct sums *out)
+{
+	const uint8_t *piece = info->payload;
+	size_t n, left;
+
+	out->crc = 0;
+	for (left = info->payload_len; left > 0; left -= n) {
+		n = MIN(left, PIECE);
+		if (dst != NULL) {
+			memcpy(dst, src, n);
+			dst += n;
+			src += n;
+		}
+		out->crc = blob_crc32(out->crc, piece, n);
+		if (info->kind == BLOB_PLAIN)
+			digest_update(j->digest, piece, n);
+		piece += n;
+	}
+	if (info->kind == BLOB_PLAIN)
+		digest_final(j->digest, &out->digest);
+}
+
 /* Digest before length, as the reference does; only what is longer than
  * announced is never decoded to its end. */
 static int
-check_raw(struct judge *j, const struct blob_info *info,
+check_raw(struct judge *j, const struct blob_info *info, struct sums *sums,
     const struct digest *digest, uint32_t size, size_t *len_out, struct err *e)
 {
 	const uint8_t *raw;
-	struct digest have;
 	struct err why;
 	size_t len, cap = size != 0 ? size : CHUNK_RAW_MAX;
 
@@ -86,8 +121,9 @@ check_raw(struct judge *j, const struct blob_info *info,
 			    size);
 		return err_set(e, why.code, "%s", why.msg);
 	}
-	digest_of(j->digest, raw, len, &have);
-	if (!digest_equal(&have, digest))
+	if (info->kind != BLOB_PLAIN)
+		digest_of(j->digest, raw, len, &sums->digest);
+	if (!digest_equal(&sums->digest, digest))
 		return err_set(e, ERR_CORRUPT,
 		    "detected chunk with wrong digest.");
 	if (size != 0 && len != size)
@@ -98,7 +134,7 @@ check_raw(struct judge *j, const struct blob_info *info,
 }
 
 static int
-check_chunk(struct judge *j, const struct blob_info *info,
+check_chunk(struct judge *j, const struct blob_info *info, struct sums *sums,
     const struct digest *digest, uint32_t size, struct judge_chunk *out,
     struct err *e)
 {
@@ -113,7 +149,7 @@ check_chunk(struct judge *j, const struct blob_info *info,
 	/* Digest and size of an encrypted chunk are its owner's secret. */
 	if (blob_kind_encrypted(info->kind))
 		return 0;
-	if (check_raw(j, info, digest, size, &raw_len, e) < 0)
+	if (check_raw(j, info, sums, digest, size, &raw_len, e) < 0)
 		return -1;
 	out->size = (uint32_t)raw_len;
 	out->verified = true;
@@ -121,18 +157,24 @@ check_chunk(struct judge *j, const struct blob_info *info,
 }
 
 int
-judge_chunk(struct judge *j, uint8_t *data, size_t len,
+judge_chunk(struct judge *j, uint8_t *dst, const uint8_t *src, size_t len,
     const struct digest *digest, uint32_t size, struct judge_chunk *out,
     struct err *e)
 {
 	struct blob_info info;
+	struct sums sums;
 
 	if (size == 0)
 		return err_set(e, ERR_PARAM, "impossible chunk size 0");
-	if (parse(data, len, &info, e) < 0 ||
-	    check_chunk(j, &info, digest, size, out, e) < 0)
+	if (len <= BLOB_ENCODED_MAX)
+		memcpy(dst, src, MIN(len, BLOB_ENCRYPTED_HEADER_LEN));
+	if (parse(dst, len, &info, e) < 0)
 		return -1;
-	blob_set_crc(data, &info);
+	sum_payload(j, &info, dst + info.header_len, src + info.header_len,
+	    &sums);
+	if (check_chunk(j, &info, &sums, digest, size, out, e) < 0)
+		return -1;
+	blob_set_crc(dst, sums.crc);
 	return 0;
 }
 
@@ -142,10 +184,14 @@ judge_stored_chunk(struct judge *j, const uint8_t *data, size_t len,
     struct err *e)
 {
 	struct blob_info info;
+	struct sums sums;
 
-	if (parse(data, len, &info, e) < 0 || blob_check_crc(&info, e) < 0)
+	if (parse(data, len, &info, e) < 0)
 		return -1;
-	return check_chunk(j, &info, digest, size, out, e);
+	sum_payload(j, &info, NULL, NULL, &sums);
+	if (blob_expect_crc(&info, sums.crc, e) < 0)
+		return -1;
+	return check_chunk(j, &info, &sums, digest, size, out, e);
 }
 
 int

@@ -43,9 +43,10 @@ struct judge *judge_new(void);
 void judge_free(struct judge *j);
 
 /* An uploaded chunk (wire-protocol 4.4.1): layout; unencrypted ones are
- * decoded and compared with digest and size; the CRC is computed and set in
- * data. */
-int judge_chunk(struct judge *j, uint8_t *data, size_t len,
+ * decoded and compared with digest and size; the CRC is computed and set.
+ * src, len bytes that others may change meanwhile, is copied to dst first:
+ * each byte is read once, and only the copy is judged. */
+int judge_chunk(struct judge *j, uint8_t *dst, const uint8_t *src, size_t len,
     const struct digest *digest, uint32_t size, struct judge_chunk *out,
     struct err *e);
 /* A chunk from the store: like the above, but its CRC is verified, nothing is

@@ -93,25 +93,26 @@ blob_crc32(uint32_t crc, const void *data, size_t len)
 	return crc32_gzip_refl(crc, data, len);
 }
 
-static uint32_t
-payload_crc(const struct blob_info *info)
-{
-	return blob_crc32(0, info->payload, info->payload_len);
-}
-
 int
-blob_check_crc(const struct blob_info *info, struct err *e)
+blob_expect_crc(const struct blob_info *info, uint32_t crc, struct err *e)
 {
-	if (payload_crc(info) != info->crc)
+	if (crc != info->crc)
 		return err_set(e, ERR_CORRUPT,
 		    "Data blob has wrong CRC checksum.");
 	return 0;
 }
 
-void
-blob_set_crc(uint8_t *data, const struct blob_info *info)
+int
+blob_check_crc(const struct blob_info *info, struct err *e)
 {
-	put_le32(data + BLOB_CRC_POS, payload_crc(info));
+	return blob_expect_crc(info,
+	    blob_crc32(0, info->payload, info->payload_len), e);
+}
+
+void
+blob_set_crc(uint8_t *data, uint32_t crc)
+{
+	put_le32(data + BLOB_CRC_POS, crc);
 }
 
 void

@@ -54,9 +54,10 @@ int blob_parse(const void *data, size_t len, struct blob_info *out,
     struct err *e);
 /* "Data blob has wrong CRC checksum."  ERR_CORRUPT. */
 int blob_check_crc(const struct blob_info *info, struct err *e);
-/* Computes the CRC of a blob that was parsed from these bytes and stores it
- * in its header. */
-void blob_set_crc(uint8_t *data, const struct blob_info *info);
+/* The same for who has computed the payload's CRC. */
+int blob_expect_crc(const struct blob_info *info, uint32_t crc, struct err *e);
+/* Stores the payload's CRC in the header that data begins with. */
+void blob_set_crc(uint8_t *data, uint32_t crc);
 /* Writes magic and CRC in front of a payload that is already at its place;
  * IV and tag of the encrypted kinds too, and must be set before. */
 void blob_put_header(uint8_t *data, size_t len, enum blob_kind kind);

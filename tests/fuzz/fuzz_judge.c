@@ -28,7 +28,7 @@ try_chunk(struct judge *j, const uint8_t *data, size_t len, int stored)
 	copy = xmalloc(len + 1);
 	memcpy(copy, data, len);
 	rv = stored ? judge_stored_chunk(j, copy, len, &d, size, &out, &e)
-		    : judge_chunk(j, copy, len, &d, size, &out, &e);
+		    : judge_chunk(j, copy, data, len, &d, size, &out, &e);
 	if (rv == 0) {
 		FUZZ_REQUIRE(out.encoded_len == len);
 		/* Nobody knows bytes whose digest is all zero. */
