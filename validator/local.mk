@@ -52,13 +52,15 @@ libvalidator_a_SOURCES = \
 	validator/control_schedule.c \
 	validator/control_verify.c \
 	validator/deposit.c \
-	validator/finish.c validator/finish.h \
+	validator/finish.c validator/finish.h validator/finish_int.h \
+	validator/finish_commit.c \
 	validator/jobs/gc_serve.c validator/jobs/job_step.c \
 	validator/jobs/jobs.c validator/jobs/jobs.h validator/jobs/jobs_int.h \
 	validator/jobs/verify.h validator/jobs/verify_int.h \
 	validator/jobs/verify_new.c \
 	validator/jobs/verify_serve.c validator/jobs/verify_start.c \
 	validator/metrics.c validator/metrics.h \
+	validator/manifest_ask.c validator/manifest_ask.h \
 	validator/manifest_edit.c validator/manifest_edit.h \
 	validator/peer.c validator/peer.h \
 	validator/prune.h \

@@ -14,7 +14,7 @@
 #include "common/err.h"
 #include "common/io.h"
 #include "common/mem.h"
-#include "validator/checker.h"
+#include "validator/manifest_ask.h"
 #include "validator/session.h"
 #include "validator/store/layout.h"
 #include "validator/store/snapshot.h"
@@ -37,7 +37,7 @@ struct edit {
 	bool started;
 	int dir_fd;
 	int fd;
-	struct checker *checker;
+	struct manifest_ask *ask;
 	const uint8_t *data;
 	size_t len;
 	int rv;
@@ -64,7 +64,7 @@ edit_free(struct edit *d)
 {
 	TAILQ_REMOVE(&d->edits->list, d, entry);
 	vstore_unhold(d->vs);
-	checker_release(&d->checker);
+	manifest_ask_free(&d->ask);
 	arena_fini(&d->arena);
 	io_close(&d->fd);
 	io_close(&d->dir_fd);
@@ -155,7 +155,7 @@ edit_written(struct store_job *job)
 }
 
 static void
-edit_changed(void *arg, const struct checker_manifest *m)
+edit_changed(void *arg, const struct checker_manifest *m, const uint8_t *out)
 {
 	struct edit *d = arg;
 	struct err e;
@@ -166,8 +166,7 @@ edit_changed(void *arg, const struct checker_manifest *m)
 		return;
 	}
 	d->len = m->out_len;
-	d->data =
-	    checker_at(d->checker, checker_manifest_block(d->checker), d->len);
+	d->data = out;
 	if (d->data == NULL) {
 		err_set(&e, ERR_CORRUPT, "changing the manifest failed");
 		edit_end(d, &e);
@@ -202,10 +201,9 @@ edit_ask(struct edit *d, struct err *e)
 		return -1;
 	memcpy(d->arena.base, d->text, len);
 	d->op.text_len = (uint32_t)len;
-	d->checker = checker_take(d->edits->v->checkers, &d->arena, e);
-	return d->checker == NULL ? -1
-				  : checker_manifest_op(d->checker, d->fd,
-					&d->op, edit_changed, d, e);
+	d->ask = manifest_ask_new(d->edits->v->checkers, &d->arena, d->fd,
+	    &d->op, edit_changed, d, e);
+	return d->ask == NULL ? -1 : 0;
 }
 
 static void

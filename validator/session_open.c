@@ -21,7 +21,7 @@
 #include "common/mem.h"
 #include "common/privs.h"
 #include "common/str.h"
-#include "validator/checker.h"
+#include "validator/manifest_ask.h"
 #include "validator/peer.h"
 #include "validator/store/deposit_log.h"
 #include "validator/store/group.h"
@@ -41,7 +41,7 @@ struct opening {
 	bool debug;
 	uint8_t resume_key[32];
 	int manifest_fd; /* of the base */
-	struct checker *checker;
+	struct manifest_ask *ask;
 	int64_t base_time;
 	int64_t verified; /* when, by this server */
 };
@@ -50,7 +50,7 @@ static void
 open_free(struct opening *o)
 {
 	io_close(&o->manifest_fd);
-	checker_release(&o->checker);
+	manifest_ask_free(&o->ask);
 	mem_wipe(o->resume_key, sizeof(o->resume_key));
 	session_req_end(&o->req);
 	free(o);
@@ -350,7 +350,7 @@ open_with_base(struct opening *o)
 	struct session *s = o->req.s;
 	struct err e;
 
-	checker_release(&o->checker);
+	manifest_ask_free(&o->ask);
 	s->base_time = o->base_time;
 	if (s->base_time != 0 && s->snap.time <= s->base_time) {
 		err_set(&e, ERR_INVALID,
@@ -402,11 +402,13 @@ recent_done(struct store_job *job)
 /* The base's own word on its verification, read by a checker.  What cannot
  * be read is treated like a failed one: no base. */
 static void
-base_manifest_read(void *arg, const struct checker_manifest *m)
+base_manifest_read(void *arg, const struct checker_manifest *m,
+    const uint8_t *out)
 {
 	struct opening *o = arg;
 	struct session *s = o->req.s;
 
+	(void)out;
 	if (open_is_over(o))
 		return;
 	if (m->err.code == ERR_UNAVAILABLE) {
@@ -485,10 +487,9 @@ group_done(struct store_job *job)
 		open_with_base(o);
 		return;
 	}
-	o->checker = checker_take(o->req.s->v->checkers, NULL, &e);
-	if (o->checker == NULL ||
-	    checker_manifest_op(o->checker, o->manifest_fd, &op,
-		base_manifest_read, o, &e) == -1)
+	o->ask = manifest_ask_new(o->req.s->v->checkers, NULL, o->manifest_fd,
+	    &op, base_manifest_read, o, &e);
+	if (o->ask == NULL)
 		open_fail(o, &e);
 }
 

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import struct
+import threading
 import time
 
 import pytest
@@ -159,6 +160,16 @@ def signal_checkers(instance, signo):
     return pids
 
 
+def kill_busy_checkers(instance, deaths):
+    """One after the other: when one is taken, and has work, another one is
+    started."""
+    for _ in range(deaths):
+        assert wait_for(lambda: len(checkers(instance)) > SPARE_CHECKERS)
+        victim = signal_checkers(instance, signal.SIGSTOP)[0]
+        os.kill(victim, signal.SIGKILL)
+        assert wait_for(lambda: victim not in checkers(instance))
+
+
 @pytest.mark.parametrize('deaths', [1, 4, 5])
 def test_a_killed_checker_proves_nothing(instance, store, base, snapshot,
                                          deaths):
@@ -176,13 +187,7 @@ def test_a_killed_checker_proves_nothing(instance, store, base, snapshot,
         try:
             signal_checkers(instance, signal.SIGSTOP)
             session.previous(NAME)
-            for _ in range(deaths):
-                # When one is taken, and has work, another one is started.
-                assert wait_for(
-                    lambda: len(checkers(instance)) > SPARE_CHECKERS)
-                victim = signal_checkers(instance, signal.SIGSTOP)[0]
-                os.kill(victim, signal.SIGKILL)
-                assert wait_for(lambda: victim not in checkers(instance))
+            kill_busy_checkers(instance, deaths)
         finally:
             signal_checkers(instance, signal.SIGCONT)
         if deaths < 5:
@@ -195,6 +200,30 @@ def test_a_killed_checker_proves_nothing(instance, store, base, snapshot,
     third = snapshot(second)
     reuse(instance, third, data)
     assert whole(instance, third, data)
+
+
+@pytest.mark.parametrize('deaths', [1, 2])
+def test_a_killed_checker_costs_no_base(instance, base, snapshot, deaths):
+    """The one that reads the base's manifest: the next one reads it again.
+    A manifest that none survives is no base."""
+    first, data, digests = base(1)
+    second = snapshot(first)
+    opened = []
+    opening = threading.Thread(
+        target=lambda: opened.append(instance.backup(second)))
+    assert wait_for(lambda: only_spare_checkers(instance))
+    try:
+        signal_checkers(instance, signal.SIGSTOP)
+        opening.start()
+        kill_busy_checkers(instance, deaths)
+    finally:
+        signal_checkers(instance, signal.SIGCONT)
+    opening.join(60)
+    with opened.pop() as session:
+        assert session.previous_time() == (first[2] if deaths == 1 else None)
+        session.backup_images({NAME: data}, incremental=deaths == 1)
+    assert whole(instance, second, data)
+    assert instance.store().verify_state(first) is None
 
 
 def test_a_slow_checker_keeps_its_suspect(instance, base, snapshot):
