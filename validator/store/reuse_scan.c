@@ -82,20 +82,24 @@ found(struct reuse_scan *s, enum chunk_state state, uint64_t pos,
 	atomic_store(&s->stop, true);
 }
 
-static void
-add_suspects(struct reuse_scan *s, const struct scan_entry *group, size_t n)
+static int
+add_suspects(struct reuse_scan *s, const struct scan_entry *group, size_t n,
+    struct err *e)
 {
-	size_t i;
+	size_t i, cap;
+	int rv = 0;
 
 	pthread_mutex_lock(&s->lock);
 	if (s->nsuspects + n > s->suspects_cap) {
-		s->suspects_cap = 2 * s->suspects_cap + n;
-		s->suspects = xreallocarray(s->suspects, s->suspects_cap,
-		    sizeof(*s->suspects));
+		cap = 2 * s->suspects_cap + n;
+		rv = mem_grow(&s->suspects, cap, sizeof(*s->suspects), e);
+		if (rv == 0)
+			s->suspects_cap = cap;
 	}
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n && rv == 0; i++)
 		s->suspects[s->nsuspects++] = group[i].pos;
 	pthread_mutex_unlock(&s->lock);
+	return rv;
 }
 
 static bool
@@ -216,7 +220,8 @@ check_group(struct reuse_scan *s, unsigned int lane,
 			bitmap_set(s->o.checked, group[i].pos);
 		break;
 	case CHUNK_SUSPECT:
-		add_suspects(s, group, n);
+		if (add_suspects(s, group, n, &e) == -1)
+			found(s, CHUNK_ERROR, group->pos, &group->digest, &e);
 		break;
 	case CHUNK_MISSING:
 	case CHUNK_ERROR:
