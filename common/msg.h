@@ -56,6 +56,18 @@ enum session_kind {
 #define SESSION_FLAG_NO_UPGRADE 0x8u
 #define SESSION_FLAG_OTHER_UPGRADE 0x10u
 
+/* Of the call TASK_LIST.  Those from OK on: any of them suffices; none: all
+ * pass. */
+#define TASK_FLAG_RUNNING 0x1u /* only those that run */
+#define TASK_FLAG_ERRORS 0x2u  /* only those that ended, and not with OK */
+#define TASK_FLAG_OK 0x10u
+#define TASK_FLAG_WARNING 0x20u
+#define TASK_FLAG_ERROR 0x40u
+#define TASK_FLAG_UNKNOWN 0x80u
+#define TASK_FLAGS_FAILED \
+	(TASK_FLAG_WARNING | TASK_FLAG_ERROR | TASK_FLAG_UNKNOWN)
+#define TASK_FLAGS_STATUS (TASK_FLAG_OK | TASK_FLAGS_FAILED)
+
 enum credential_kind {
 	CREDENTIAL_TICKET = 1,
 	CREDENTIAL_TOKEN = 2,

@@ -201,7 +201,8 @@ api_call_start(struct request *req, const struct api_call *c)
 	run->call = *c;
 	req->state = run;
 	req->cancel = api_cancel;
-	api_copy(m.store, sizeof(m.store), c->msg.store);
+	if (!c->any_store)
+		api_copy(m.store, sizeof(m.store), c->msg.store);
 	api_copy(m.ns, sizeof(m.ns), c->msg.ns);
 	api_copy(m.subject, sizeof(m.subject), c->subject);
 	run->grant_req = aclient_grant_get(api->auth, &m, api_on_grant, req);

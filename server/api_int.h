@@ -44,6 +44,7 @@ enum api_form {
 
 struct api_call {
 	struct msg_CALL msg;
+	int any_store; /* msg.store is a filter: the grant is for all */
 	char subject[IPC_AUTHID_MAX + 1]; /* the new owner, or "" */
 	int data_fd;                      /* a long value, or -1 */
 	api_render_fn *render;

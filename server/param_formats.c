@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/msg.h"
 #include "common/format/auth_id.h"
 #include "common/format/names.h"
 #include "common/format/snapshot.h"
@@ -101,16 +102,28 @@ param_check_no_control(const char *v, struct err *e)
 	return 0;
 }
 
+uint32_t
+param_task_status(const char *v)
+{
+	static const struct {
+		const char *word;
+		uint32_t flag;
+	} words[] = {
+	    {"ok", TASK_FLAG_OK},
+	    {"warning", TASK_FLAG_WARNING},
+	    {"error", TASK_FLAG_ERROR},
+	    {"unknown", TASK_FLAG_UNKNOWN},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(v, words[i].word) == 0)
+			return words[i].flag;
+	return 0;
+}
+
 int
 param_check_task_status(const char *v, struct err *e)
 {
-	static const char *const words[] = {"ok", "warning", "error",
-	    "unknown"};
-	size_t i;
-
-	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcmp(v, words[i]) == 0)
-			return 0;
-	}
-	return no_word(v, e);
+	return param_task_status(v) != 0 ? 0 : no_word(v, e);
 }

@@ -42,6 +42,8 @@ int param_check_user_id(const char *v, struct err *e);
 int param_check_upid(const char *v, struct err *e);
 int param_check_no_control(const char *v, struct err *e);
 int param_check_task_status(const char *v, struct err *e);
+/* Its TASK_FLAG_*; 0: none has this name. */
+uint32_t param_task_status(const char *v);
 
 /* Zeroed is empty. */
 struct params {

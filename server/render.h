@@ -6,7 +6,6 @@
 
 struct err;
 struct json;
-struct params;
 
 /*
  * JSON of wire-protocol 3 and 7 from the validator's records
@@ -30,10 +29,7 @@ struct json *render_notes(const uint8_t *recs, size_t len, struct err *e);
 /* with_ns: the member "ns" where it is not the root. */
 struct json *render_prune(const uint8_t *recs, size_t len, int with_ns,
     struct err *e);
-/* Newest first, filtered and cut by the parameters of 7.2; *total_out is the
- * number before the cut. */
-struct json *render_tasks(const uint8_t *recs, size_t len,
-    const struct params *filter, uint64_t *total_out, struct err *e);
+struct json *render_tasks(const uint8_t *recs, size_t len, struct err *e);
 struct json *render_task_status(const uint8_t *recs, size_t len, struct err *e);
 struct json *render_lines(const uint8_t *recs, size_t len, struct err *e);
 /* The same as one string. */

@@ -77,7 +77,7 @@ task_fini(struct call *c)
 
 /* --- TASK_LIST --- */
 
-static int
+static void
 list_add(void *arg, const char *upid, int64_t endtime, const char *status)
 {
 	struct call *c = arg;
@@ -86,7 +86,6 @@ list_add(void *arg, const char *upid, int64_t endtime, const char *status)
 	snprintf(rec.upid, sizeof(rec.upid), "%s", upid);
 	snprintf(rec.status, sizeof(rec.status), "%s", status);
 	record_file_put_TASK(c->records, &rec);
-	return 0;
 }
 
 static int
@@ -96,11 +95,9 @@ list_run(struct call *c, struct err *e)
 	struct task_filter f = {
 	    .start = c->m.n0,
 	    .limit = c->m.n1,
-	    .running = (c->m.flags & 1) != 0,
-	    .errors = (c->m.flags & 2) != 0,
-	    .status = c->m.flags >> 4 & 0xf,
+	    .flags = c->m.flags,
 	    .store = c->m.store,
-	    .user = c->m.auth_id,
+	    .user = c->m.name,
 	    .type = c->m.id,
 	    .since = (int64_t)c->m.n2,
 	    .until = (int64_t)c->m.n3,

@@ -15,6 +15,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/msg.h"
 #include "common/str.h"
 #include "validator/capacity.h"
 #include "validator/checker.h"
@@ -398,7 +399,7 @@ cmd_lock_list(struct control_req *r)
 
 /* --- tasks --- */
 
-static int
+static void
 task_json(void *arg, const char *upid, int64_t endtime, const char *status)
 {
 	struct control_req *r = arg;
@@ -410,7 +411,6 @@ task_json(void *arg, const char *upid, int64_t endtime, const char *status)
 		json_set_str(o, "status", status);
 	}
 	json_append(r->list, o);
-	return 0;
 }
 
 static void
@@ -418,7 +418,7 @@ task_list_run(struct store_job *job)
 {
 	struct control_req *r = (struct control_req *)job;
 	struct task_filter f = {
-	    .running = control_arg(r, "running") != NULL,
+	    .flags = control_arg(r, "running") != NULL ? TASK_FLAG_RUNNING : 0,
 	    .store = control_arg(r, "store"),
 	    .user = control_arg(r, "user"),
 	};

@@ -18,6 +18,8 @@
 
 #include "common/err.h"
 #include "common/io.h"
+#include "common/mem.h"
+#include "common/msg.h"
 #include "common/str.h"
 #include "validator/task.h"
 
@@ -25,80 +27,88 @@
 
 /* --- the list --- */
 
-struct listing {
-	const struct task_filter *f;
-	task_each_fn *fn;
-	void *arg;
-	uint64_t seen; /* tasks that passed the filter */
-	bool full;     /* one more than asked for was seen */
+struct listed {
+	const char *upid;
+	const char *status;
+	int64_t endtime;
+	uint64_t start;
 };
 
-static unsigned int
-status_bit(const char *status)
+struct listing {
+	const struct task_filter *f;
+	struct listed *v; /* what passed the filter */
+	size_t n, cap;
+};
+
+static uint32_t
+status_flag(const char *status)
 {
 	if (strcmp(status, "OK") == 0)
-		return TASK_STATUS_OK;
+		return TASK_FLAG_OK;
 	if (strncmp(status, "WARNINGS: ", 10) == 0)
-		return TASK_STATUS_WARNING;
+		return TASK_FLAG_WARNING;
 	if (strcmp(status, "unknown") == 0)
-		return TASK_STATUS_UNKNOWN;
-	return TASK_STATUS_ERROR;
+		return TASK_FLAG_UNKNOWN;
+	return TASK_FLAG_ERROR;
+}
+
+static bool
+flags_pass(uint32_t wanted, int64_t endtime, const char *status)
+{
+	uint32_t flag = endtime != 0 ? status_flag(status) : 0;
+
+	if ((wanted & TASK_FLAG_RUNNING) && endtime != 0)
+		return false;
+	if ((wanted & TASK_FLAG_ERRORS) && (flag & TASK_FLAGS_FAILED) == 0)
+		return false;
+	return (wanted & TASK_FLAGS_STATUS) == 0 || (wanted & flag) != 0;
+}
+
+static bool
+has_part(const char *text, const char *part)
+{
+	return part == NULL || strstr(text, part) != NULL;
 }
 
 static bool
 filter_passes(const struct task_filter *f, const struct upid *u,
     int64_t endtime, const char *status)
 {
-	unsigned int bit = endtime != 0 ? status_bit(status) : 0;
+	int64_t start = (int64_t)u->start;
 
-	if (f->running && endtime != 0)
-		return false;
-	if (f->errors &&
-	    (bit &
-		(TASK_STATUS_ERROR | TASK_STATUS_WARNING |
-		    TASK_STATUS_UNKNOWN)) == 0)
-		return false;
-	if (f->status != 0 && (f->status & bit) == 0)
-		return false;
 	if (f->store != NULL && f->store[0] != '\0' &&
 	    !upid_is_on_store(u, f->store))
 		return false;
-	if (f->user != NULL && strstr(u->auth_id, f->user) == NULL)
+	if (start < f->since || (f->until != 0 && start > f->until))
 		return false;
-	if (f->type != NULL && strstr(u->type, f->type) == NULL)
-		return false;
-	if ((f->since != 0 && (int64_t)u->start < f->since) ||
-	    (f->until != 0 && (int64_t)u->start > f->until))
-		return false;
-	return f->auth_id == NULL || task_is_visible(u, f->auth_id);
+	return flags_pass(f->flags, endtime, status) &&
+	    has_part(u->auth_id, f->user) && has_part(u->type, f->type) &&
+	    (f->auth_id == NULL || task_is_visible(u, f->auth_id));
 }
 
-/* 0, or the non-zero value of fn. */
+/* All of it stays lent until the list is told. */
 static int
 listing_add(struct listing *l, const char *upid, int64_t endtime,
-    const char *status)
+    const char *status, struct err *e)
 {
-	uint64_t limit = l->f->limit;
+	size_t cap = l->cap == 0 ? 64 : 2 * l->cap;
 	struct upid u;
 
 	if (upid_parse(&u, upid, NULL) == -1 ||
 	    !filter_passes(l->f, &u, endtime, status))
 		return 0;
-	if (limit == 0 || limit > TASK_LIST_MAX)
-		limit = TASK_LIST_MAX;
-	l->seen++;
-	if (l->seen <= l->f->start)
-		return 0;
-	if (l->seen - l->f->start > limit) {
-		l->full = true;
-		return 1;
+	if (l->n == l->cap) {
+		if (mem_grow(&l->v, cap, sizeof(*l->v), e) == -1)
+			return -1;
+		l->cap = cap;
 	}
-	return l->fn(l->arg, upid, endtime, status);
+	l->v[l->n++] = (struct listed){upid, status, endtime, u.start};
+	return 0;
 }
 
 /* "UPID endtime status" */
 static int
-listing_add_line(struct listing *l, char *line)
+listing_add_line(struct listing *l, char *line, struct err *e)
 {
 	unsigned long long endtime;
 	char *end, *status;
@@ -109,29 +119,51 @@ listing_add_line(struct listing *l, char *line)
 	endtime = strtoull(end, &status, 16);
 	if (status == end || *status != ' ' || endtime == 0)
 		return 0;
-	return listing_add(l, line, (int64_t)endtime, status + 1);
+	return listing_add(l, line, (int64_t)endtime, status + 1, e);
 }
 
-/* The file's lines from the last to the first. */
+/* *data_out, which is lent from then on, is the caller's. */
 static int
-listing_add_file(struct listing *l, int dirfd, const char *name, struct err *e)
+listing_add_file(struct listing *l, int dirfd, const char *name,
+    char **data_out, struct err *e)
 {
-	char *data, *p, *line;
+	char *line, *end, *stop;
 	size_t len;
 	int rv = 0;
 
-	if (io_read_file(dirfd, name, 2 * TASK_INDEX_MAX, &data, &len, e) == -1)
+	if (io_read_file(dirfd, name, 2 * TASK_INDEX_MAX, data_out, &len, e) ==
+	    -1)
 		return e->code == ERR_NOT_FOUND ? 0 : -1;
-	for (p = data + len; rv == 0 && p > data;) {
-		if (p[-1] == '\n')
-			*--p = '\0';
-		line = memrchr(data, '\n', (size_t)(p - data));
-		line = line == NULL ? data : line + 1;
-		rv = listing_add_line(l, line);
-		p = line;
+	stop = *data_out + len;
+	for (line = *data_out; rv == 0 && line < stop; line = end + 1) {
+		end = memchr(line, '\n', (size_t)(stop - line));
+		if (end == NULL)
+			end = stop;
+		*end = '\0';
+		rv = listing_add_line(l, line, e);
 	}
-	free(data);
 	return rv;
+}
+
+static int
+cmp_newest_first(const void *a, const void *b)
+{
+	const struct listed *ta = a, *tb = b;
+
+	if (ta->start != tb->start)
+		return ta->start < tb->start ? 1 : -1;
+	return strcmp(tb->upid, ta->upid);
+}
+
+static void
+listing_tell(const struct listing *l, task_each_fn *fn, void *arg)
+{
+	uint64_t limit = l->f->limit, i;
+
+	if (limit == 0 || limit > TASK_LIST_MAX)
+		limit = TASK_LIST_MAX;
+	for (i = l->f->start; i < l->n && i - l->f->start < limit; i++)
+		fn(arg, l->v[i].upid, l->v[i].endtime, l->v[i].status);
 }
 
 int
@@ -139,24 +171,30 @@ task_list(int dirfd, const char *const *running, size_t n,
     const struct task_filter *f, task_each_fn *fn, void *arg,
     uint64_t *total_out, struct err *e)
 {
-	struct listing l = {.f = f, .fn = fn, .arg = arg};
-	struct err err;
+	struct listing l = {.f = f};
+	char *ended[2] = {NULL, NULL};
+	struct err why;
 	size_t i;
 	int rv = 0;
 
 	for (i = 0; rv == 0 && i < n; i++)
-		rv = listing_add(&l, running[i], 0, "");
-	if (rv == 0 && !f->running)
-		rv = listing_add_file(&l, dirfd, "index", &err);
-	if (rv == 0 && !f->running)
-		rv = listing_add_file(&l, dirfd, "index.1", &err);
-	*total_out = l.seen;
-	if (rv == -1) {
-		if (e != NULL)
-			*e = err;
-		return -1;
+		rv = listing_add(&l, running[i], 0, "", &why);
+	if (rv == 0)
+		rv = listing_add_file(&l, dirfd, "index", &ended[0], &why);
+	if (rv == 0)
+		rv = listing_add_file(&l, dirfd, "index.1", &ended[1], &why);
+	if (rv == -1 && e != NULL)
+		*e = why;
+	if (rv == 0) {
+		if (l.n > 1)
+			qsort(l.v, l.n, sizeof(*l.v), cmp_newest_first);
+		listing_tell(&l, fn, arg);
+		*total_out = l.n;
 	}
-	return 0;
+	free(l.v);
+	free(ended[0]);
+	free(ended[1]);
+	return rv;
 }
 
 /* --- a log --- */

@@ -17,35 +17,27 @@ struct sbuf;
  */
 #define TASK_LIST_MAX 100000 /* tasks in one answer */
 
-enum task_status_bit {
-	TASK_STATUS_OK = 0x1,
-	TASK_STATUS_WARNING = 0x2,
-	TASK_STATUS_ERROR = 0x4,
-	TASK_STATUS_UNKNOWN = 0x8,
-};
-
 struct task_filter {
-	uint64_t start;      /* skip so many */
-	uint64_t limit;      /* 0: all */
-	bool running;        /* only running ones */
-	bool errors;         /* only failed ones */
-	unsigned int status; /* of enum task_status_bit; 0: any */
-	const char *store;   /* NULL or "": any */
+	uint64_t start; /* skip so many */
+	uint64_t limit; /* 0: all */
+	uint32_t flags; /* TASK_FLAG_* (common/msg.h) */
+	/* NULL or "": any */
+	const char *store;
 	const char *user;    /* part of the auth id */
 	const char *type;    /* part of the type */
-	int64_t since;       /* start time; 0: any */
-	int64_t until;
+	int64_t since;       /* start time */
+	int64_t until;       /* 0: any */
 	const char *auth_id; /* only visible ones; NULL: all */
 };
 
 /* endtime 0: running, status "" then; both lent. */
-typedef int task_each_fn(void *arg, const char *upid, int64_t endtime,
+typedef void task_each_fn(void *arg, const char *upid, int64_t endtime,
     const char *status);
 
 /*
- * Tasks newest first: the running ones (n UPIDs), then the index.  Calls fn
- * for each that passes until it returns non-zero.  total_out: how many pass,
- * or, when there are more than were asked for, a number that says so.
+ * Calls fn for each task that passes, the running ones (n UPIDs) and those of
+ * the index, newest first.  total_out: how many pass, whatever start and limit
+ * say.
  */
 int task_list(int dirfd, const char *const *running, size_t n,
     const struct task_filter *f, task_each_fn *fn, void *arg,

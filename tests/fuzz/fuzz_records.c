@@ -9,22 +9,12 @@
 
 #include "common/err.h"
 #include "common/json.h"
-#include "server/params.h"
 #include "server/render.h"
 
 static struct json *
 prune(const uint8_t *recs, size_t len, struct err *e)
 {
 	return render_prune(recs, len, 1, e);
-}
-
-static struct json *
-tasks(const uint8_t *recs, size_t len, struct err *e)
-{
-	struct params none = {0};
-	uint64_t total;
-
-	return render_tasks(recs, len, &none, &total, e);
 }
 
 static struct json *
@@ -50,7 +40,7 @@ static struct json *(*const renderers[])(const uint8_t *recs, size_t len,
     render_lines,
     render_log_text,
     prune,
-    tasks,
+    render_tasks,
     gc_status,
 };
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "common/err.h"
+#include "common/msg.h"
 #include "validator/task.h"
 #include "validator/task_read.h"
 
@@ -19,7 +20,7 @@ struct seen {
 	uint64_t n;
 };
 
-static int
+static void
 on_task(void *arg, const char *upid, int64_t endtime, const char *status)
 {
 	struct seen *s = arg;
@@ -28,7 +29,6 @@ on_task(void *arg, const char *upid, int64_t endtime, const char *status)
 	FUZZ_REQUIRE(upid_parse(&u, upid, NULL) == 0);
 	FUZZ_REQUIRE(endtime != 0 && status != NULL);
 	s->n++;
-	return 0;
 }
 
 static int
@@ -49,7 +49,7 @@ list(int dir)
 		.limit = 2,
 		.store = "store",
 		.user = "a@pbs",
-		.errors = true,
+		.flags = TASK_FLAG_ERRORS,
 	    };
 	struct seen s = {0};
 	uint64_t total;

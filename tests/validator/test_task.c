@@ -12,6 +12,7 @@
 
 #include "common/err.h"
 #include "common/io.h"
+#include "common/msg.h"
 #include "common/path.h"
 #include "validator/task.h"
 #include "validator/task_read.h"
@@ -205,7 +206,7 @@ struct listed {
 	size_t n;
 };
 
-static int
+static void
 add_task(void *arg, const char *upid, int64_t endtime, const char *status)
 {
 	struct listed *l = arg;
@@ -214,7 +215,6 @@ add_task(void *arg, const char *upid, int64_t endtime, const char *status)
 	snprintf(l->upid[l->n], sizeof(l->upid[0]), "%s", upid);
 	snprintf(l->status[l->n], sizeof(l->status[0]), "%s", status);
 	l->end[l->n++] = endtime;
-	return 0;
 }
 
 static uint64_t
@@ -254,12 +254,12 @@ Test(task, list_is_newest_first_and_filtered)
 	cr_assert_str_eq(l.upid[1], upid_b);
 	cr_assert_str_eq(l.status[1], "broken");
 	cr_assert_str_eq(l.upid[2], upid_a);
-	f = (struct task_filter){.running = true};
+	f = (struct task_filter){.flags = TASK_FLAG_RUNNING};
 	cr_assert_eq(list(t, &f, &l), 1);
-	f = (struct task_filter){.errors = true};
+	f = (struct task_filter){.flags = TASK_FLAG_ERRORS};
 	cr_assert_eq(list(t, &f, &l), 1);
 	cr_assert_str_eq(l.upid[0], upid_b);
-	f = (struct task_filter){.status = TASK_STATUS_OK};
+	f = (struct task_filter){.flags = TASK_FLAG_OK};
 	cr_assert_eq(list(t, &f, &l), 1);
 	f = (struct task_filter){.store = "s1"};
 	cr_assert_eq(list(t, &f, &l), 2);
@@ -272,11 +272,84 @@ Test(task, list_is_newest_first_and_filtered)
 	f = (struct task_filter){.auth_id = "u@pbs!tok"};
 	cr_assert_eq(list(t, &f, &l), 1);
 	f = (struct task_filter){.start = 1, .limit = 1};
-	cr_assert_gt(list(t, &f, &l), 2, "says that more exist");
+	cr_assert_eq(list(t, &f, &l), 3, "however few are asked for");
 	cr_assert_eq(l.n, 1);
 	cr_assert_str_eq(l.upid[0], upid_b);
 	task_end(&c, NULL);
 	tasks_close(&t);
+}
+
+#define UPID(start, type, id, user) \
+	"UPID:n1:0000A1B2:00BC614E:0000001F:" start ":" type ":" id ":" user ":"
+
+/* The last digits of the start times that pass, in their order. */
+static void
+expect_list(int fd, struct task_filter f, const char *starts, uint64_t total)
+{
+	static const char *const running[] = {
+	    UPID("66671C80", "backup", "s1\\x3ahost-h1", "u@pbs")};
+	struct listed l = {.n = 0};
+	uint64_t have;
+	char text[9] = "";
+	struct upid u;
+	size_t i;
+
+	cr_assert_eq(task_list(fd, running, 1, &f, add_task, &l, &have, NULL),
+	    0);
+	for (i = 0; i < l.n; i++) {
+		cr_assert_eq(upid_parse(&u, l.upid[i], NULL), 0);
+		text[i] = (char)('0' + (u.start & 15));
+	}
+	cr_expect_str_eq(text, starts);
+	cr_expect_eq(have, total);
+}
+
+Test(task, each_filter)
+{
+	static const char index[] = UPID("66671C83", "reader", "",
+	    "v@pbs") " 9 broken\n"
+		     "UPID:not:one 9 OK\n" UPID("66671C84", "backup", "s1",
+			 "u@pbs") " x OK\n"
+				  "torn\0\0\n" UPID("66671C81", "prune", "s2",
+				      "u@pbs!tok") " 9 OK\n";
+	static const char older[] = UPID("66671C82", "backup", "s1\\x3ahost-h2",
+	    "v@pbs") " 9 WARNINGS: 2\n" UPID("66671C85", "backup", "s1",
+	    "u@pbs");
+	int fd = open(dir, O_RDONLY | O_DIRECTORY);
+
+	cr_assert_eq(io_write_file_atomic(fd, "index", index, sizeof(index) - 1,
+			 0600, 0, NULL),
+	    0);
+	cr_assert_eq(io_write_file_atomic(fd, "index.1", older,
+			 sizeof(older) - 1, 0600, 0, NULL),
+	    0);
+#define EXPECT(starts, total, ...) \
+	expect_list(fd, (struct task_filter){__VA_ARGS__}, starts, total)
+	EXPECT("3210", 4, .start = 0);
+	EXPECT("32", 4, .limit = 2);
+	EXPECT("21", 4, .start = 1, .limit = 2);
+	EXPECT("0", 4, .start = 3, .limit = UINT64_MAX);
+	EXPECT("", 4, .start = 4);
+	EXPECT("", 4, .start = UINT64_MAX);
+	EXPECT("0", 1, .flags = TASK_FLAG_RUNNING);
+	EXPECT("32", 2, .flags = TASK_FLAG_ERRORS);
+	EXPECT("21", 2, .flags = TASK_FLAG_OK | TASK_FLAG_WARNING);
+	EXPECT("2", 1, .flags = TASK_FLAG_ERRORS | TASK_FLAG_WARNING);
+	EXPECT("", 0, .flags = TASK_FLAG_RUNNING | TASK_FLAG_OK);
+	EXPECT("", 0, .flags = TASK_FLAG_UNKNOWN);
+	EXPECT("20", 2, .store = "s1");
+	EXPECT("", 0, .store = "s");
+	EXPECT("3210", 4, .store = "", .user = "", .type = "");
+	EXPECT("10", 2, .user = "u@pbs");
+	EXPECT("1", 1, .user = "!");
+	EXPECT("3", 1, .type = "read");
+	EXPECT("32", 2, .since = 0x66671C82);
+	EXPECT("10", 2, .until = 0x66671C81);
+	EXPECT("", 0, .until = -1);
+	EXPECT("2", 1, .since = 0x66671C82, .until = 0x66671C82);
+	EXPECT("32", 2, .auth_id = "v@pbs");
+#undef EXPECT
+	close(fd);
 }
 
 Test(task, restart_adopts_or_ends)
