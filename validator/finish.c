@@ -1,11 +1,11 @@
 /*
- * FINISH: from an open session to a snapshot (finish.h).  Runs in the
- * validator's loop, the disk's part in the store's threads.  The worker only
- * asks; whether the backup is whole is decided here.
+ * FINISH: from an open session to its commit (finish.h), steps (1) and (2).
+ * Runs in the validator's loop, the disk's part in the store's threads.  The
+ * worker only asks; whether the backup is whole is decided here.
  */
 #include "config.h"
 
-#include "validator/finish.h"
+#include "validator/finish_int.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,42 +18,14 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/str.h"
-#include "validator/checker.h"
-#include "validator/jobs/verify.h"
+#include "validator/manifest_ask.h"
 #include "validator/peer.h"
 #include "validator/reuse.h"
-#include "validator/session_int.h"
-#include "validator/store/damage.h"
 #include "validator/store/layout.h"
 #include "validator/store/poison.h"
-#include "validator/store/session_dir.h"
 #include "validator/store/snapshot.h"
-#include "validator/store/verified.h"
 #include "validator/task.h"
 #include "validator/validator.h"
-
-struct finish {
-	struct session_req req; /* holds the session while a step runs */
-	enum finish_phase phase;
-	bool asked; /* by the attached worker, whose request is seq */
-	uint64_t seq;
-	bool running; /* a step is in a thread or in the checker */
-	bool cancelled;
-	struct event *timer;
-	uint64_t last_left;
-	int manifest_fd;
-	struct checker *checker;
-	struct digest *lost; /* damaged chunks of the store, sorted */
-	size_t nlost;
-	bool is_lost; /* the backup refers to one: hit */
-	struct digest hit;
-	const uint8_t *data;
-	size_t len;
-	atomic_bool stop; /* for the commit */
-	bool published;
-	bool verify_new;
-	struct err stop_why;
-};
 
 /* Which phase may follow which; NONE again after a refusal. */
 static const unsigned int phase_next[FINISH_PHASE_COUNT] = {
@@ -64,7 +36,7 @@ static const unsigned int phase_next[FINISH_PHASE_COUNT] = {
     [FINISH_DONE] = 0,
 };
 
-static void
+void
 finish_set_phase(struct session *s, enum finish_phase next)
 {
 	struct finish *f = s->finish;
@@ -74,6 +46,50 @@ finish_set_phase(struct session *s, enum finish_phase next)
 	f->phase = next;
 	if (s->page != NULL)
 		s->page->phase = (uint32_t)next;
+}
+
+static void
+finish_tell_left(struct session *s)
+{
+	struct finish *f = s->finish;
+	struct msg_FINISH_WAIT m = {.left = reuse_left(s->reuse)};
+
+	if (m.left != f->last_left)
+		session_log_line(s,
+		    "waiting for the check of %" PRIu64 " reused chunks",
+		    m.left);
+	f->last_left = m.left;
+	if (s->peer != NULL && f->asked)
+		PEER_SEND(s->peer, FINISH_WAIT, s->id, f->seq, &m, -1);
+}
+
+static void
+finish_tick(evutil_socket_t fd, short what, void *ctx)
+{
+	struct session *s = ctx;
+	struct timeval tv = {FINISH_WAIT_MS / 1000, 0};
+
+	(void)fd;
+	(void)what;
+	session_hold(s);
+	reuse_progress(s->reuse);
+	if (s->finish->phase == FINISH_WAIT) {
+		finish_tell_left(s);
+		event_add(s->finish->timer, &tv);
+	}
+	session_unhold(s);
+}
+
+struct finish *
+finish_new(struct session *s)
+{
+	struct finish *f = s->finish = xcalloc(1, sizeof(*f));
+
+	f->manifest_fd = -1;
+	f->timer = evtimer_new(s->v->base, finish_tick, s);
+	if (f->timer == NULL)
+		fatal("finish", "no event");
+	return f;
 }
 
 void
@@ -86,21 +102,19 @@ finish_free(struct session *s)
 		return;
 	if (f->timer != NULL)
 		event_free(f->timer);
-	checker_release(&f->checker);
+	manifest_ask_free(&f->ask);
 	io_close(&f->manifest_fd);
 	free(f->lost);
 	free(f);
 }
 
-/* A refused finish leaves the session open: the client may upload what is
- * missing and try again. */
-static void
+void
 finish_refuse(struct session *s, const struct err *why)
 {
 	struct finish *f = s->finish;
 
 	event_del(f->timer);
-	checker_release(&f->checker);
+	manifest_ask_free(&f->ask);
 	io_close(&f->manifest_fd);
 	atomic_store(&s->check_urgent, false);
 	reuse_unjoin(s->reuse);
@@ -111,174 +125,35 @@ finish_refuse(struct session *s, const struct err *why)
 	f->asked = false;
 }
 
-/* A step begins and ends; between them the session is held. */
-static void
+void
 finish_run(struct session *s, struct store_flow *flow,
     void (*run)(struct store_job *job), void (*done)(struct store_job *job))
 {
 	struct finish *f = s->finish;
 
-	f->running = true;
 	f->req.s = s;
 	session_hold(s);
 	session_req_submit(&f->req, flow, run, done);
 }
 
-static struct session *
+struct session *
 finish_step_done(struct store_job *job, struct finish **f_out)
 {
 	struct session_req *r = (struct session_req *)job;
 	struct session *s = r->s;
 
-	s->finish->running = false;
 	*f_out = s->finish;
 	return s;
 }
 
-/* True if the session ended meanwhile; it was told already. */
-static bool
+bool
 finish_is_over(struct session *s)
 {
 	return s->sessions->suspended || s->finish->cancelled ||
 	    !session_is_open(s);
 }
 
-/* --- (7) and (8) --- */
-
-static void
-finish_done(struct session *s)
-{
-	struct finish *f = s->finish;
-	struct msg_FINISHED m = {0};
-	struct err e;
-
-	finish_set_phase(s, FINISH_DONE);
-	validator_kill_point(s->v, "finish-7");
-	/* The log first: once the record is gone, nobody would end it. */
-	session_log_line(s, "successfully finished backup");
-	session_log_line(s, "backup finished successfully");
-	task_end(&s->task, NULL);
-	if (session_drop_record(s, ERR_OK, "", &e) == -1)
-		log_err_e("finish", &e, "cannot free the locks id=%016" PRIx64,
-		    s->id);
-	validator_kill_point(s->v, "finish-8");
-	session_audit(s, "session-finish", NULL);
-	log_info("session",
-	    "finished id=%016" PRIx64 " store=%s snapshot=%s user=%s", s->id,
-	    s->vs->conf->title, s->snap_text, STR_VIS(s->auth_id));
-	if (s->peer != NULL && f->asked)
-		PEER_SEND(s->peer, FINISHED, s->id, f->seq, &m, -1);
-	if (s->vs->conf->verify_new)
-		verify_new(s->v->verifier, s->vs, &s->ns, &s->snap, s->auth_id);
-	session_finished(s);
-}
-
-/* --- (3) to (6) --- */
-
-static void
-commit_run(struct store_job *job)
-{
-	struct session_req *r = (struct session_req *)job;
-	struct session *s = r->s;
-
-	r->rv = session_dir_commit(s->vs->store, s->id, &s->ns, &s->snap,
-	    &s->finish->stop, &s->finish->published, &r->err);
-}
-
-/* Not committed, and nothing of it is there: open again, unless it was
- * stopped or the store is poisoned. */
-static void
-commit_failed(struct session *s, const struct err *why)
-{
-	struct finish *f = s->finish;
-	struct err e;
-
-	if (f->cancelled) {
-		session_abort(s, &f->stop_why);
-		return;
-	}
-	if (f->published || why->code == ERR_POISONED || s->dir_fd == -1) {
-		if (why->code == ERR_POISONED)
-			sessions_store_poisoned(s->sessions, s->vs, why);
-		session_abort(s, why);
-		return;
-	}
-	session_set_state(s, SESSION_OPEN);
-	if (session_save(s, &e) == -1)
-		log_err_e("finish", &e, "cannot save id=%016" PRIx64, s->id);
-	finish_refuse(s, why);
-	if (s->peer == NULL)
-		session_close(s, why);
-}
-
-static void
-commit_done(struct store_job *job)
-{
-	struct finish *f;
-	struct session *s = finish_step_done(job, &f);
-
-	if (f->req.rv == 0)
-		finish_done(s);
-	else if (!s->sessions->suspended)
-		commit_failed(s, &f->req.err);
-	session_unhold(s);
-}
-
-/* A snapshot of that name may have been verified before it was removed; this
- * one may be to be verified, which nothing that happens now must forget. */
-static void
-begin_run(struct store_job *job)
-{
-	struct session_req *r = (struct session_req *)job;
-	struct session *s = r->s;
-
-	r->rv = verified_begin(s->v->verified, s->vs->store->name, &s->ns,
-	    &s->snap, s->finish->verify_new, s->auth_id, &r->err);
-}
-
-static void
-finish_commit(struct session *s)
-{
-	struct err e;
-
-	finish_set_phase(s, FINISH_COMMIT);
-	validator_kill_point(s->v, "finish-3");
-	session_set_state(s, SESSION_FINISHING);
-	if (session_save(s, &e) == -1) {
-		session_set_state(s, SESSION_OPEN);
-		finish_refuse(s, &e);
-		return;
-	}
-	validator_kill_point(s->v, "finish-4");
-	finish_run(s, &s->sync, commit_run, commit_done);
-}
-
-void
-finish_continue(struct session *s)
-{
-	s->finish = xcalloc(1, sizeof(*s->finish));
-	s->finish->manifest_fd = -1;
-	s->finish->timer = evtimer_new(s->v->base, NULL, NULL);
-	finish_set_phase(s, FINISH_COMMIT);
-	finish_run(s, &s->sync, commit_run, commit_done);
-}
-
 /* --- (2) --- */
-
-static void
-begin_done(struct store_job *job)
-{
-	struct finish *f;
-	struct session *s = finish_step_done(job, &f);
-
-	if (!finish_is_over(s)) {
-		if (f->req.rv == -1)
-			finish_refuse(s, &f->req.err);
-		else
-			finish_commit(s);
-	}
-	session_unhold(s);
-}
 
 static void
 manifest_write(struct store_job *job)
@@ -297,30 +172,27 @@ manifest_written(struct store_job *job)
 	struct finish *f;
 	struct session *s = finish_step_done(job, &f);
 
-	checker_release(&f->checker);
+	manifest_ask_free(&f->ask);
 	if (!finish_is_over(s)) {
-		f->verify_new = s->vs->conf->verify_new != 0;
 		if (f->req.rv == -1)
 			finish_refuse(s, &f->req.err);
 		else
-			finish_run(s, &s->v->verified_flow, begin_run,
-			    begin_done);
+			finish_commit(s);
 	}
 	session_unhold(s);
 }
 
 static void
-manifest_changed(void *arg, const struct checker_manifest *m)
+manifest_changed(void *arg, const struct checker_manifest *m,
+    const uint8_t *out)
 {
 	struct session *s = arg;
 	struct finish *f = s->finish;
 	struct err e;
 
-	f->running = false;
 	if (!finish_is_over(s)) {
 		f->len = m->out_len;
-		f->data = checker_at(f->checker,
-		    checker_manifest_block(f->checker), f->len);
+		f->data = out;
 		if (m->err.code == ERR_OK && f->data != NULL) {
 			finish_run(s, &s->strand, manifest_write,
 			    manifest_written);
@@ -382,56 +254,17 @@ manifest_opened(struct store_job *job)
 	op.stats.size = s->page->uploads.size;
 	op.stats.compressed_size = s->page->uploads.compressed;
 	op.stats.duplicates = s->page->uploads.duplicates;
-	if (f->req.rv == -1) {
-		finish_refuse(s, &f->req.err);
-	} else if ((f->checker = checker_take(s->v->checkers, NULL, &e)) ==
-		NULL ||
-	    checker_manifest_op(f->checker, f->manifest_fd, &op,
-		manifest_changed, s, &e) == -1) {
-		finish_refuse(s, &e);
-	} else {
-		f->running = true;
-		return; /* held on */
+	if (f->req.rv == 0) {
+		f->ask = manifest_ask_new(s->v->checkers, NULL, f->manifest_fd,
+		    &op, manifest_changed, s, &e);
+		if (f->ask != NULL)
+			return; /* held on */
 	}
+	finish_refuse(s, f->req.rv == 0 ? &e : &f->req.err);
 	session_unhold(s);
 }
 
 /* --- (1) --- */
-
-/* A verification may have found a chunk bad after it was checked or taken for
- * a duplicate: such chunks are compared with the new indexes. */
-static void
-lost_run(struct store_job *job)
-{
-	struct session_req *r = (struct session_req *)job;
-	struct session *s = r->s;
-	struct finish *f = s->finish;
-	int rv = damage_find_reference(s->vs->store, s->dir_fd, f->lost,
-	    f->nlost, &f->hit, &r->err);
-
-	r->rv = rv == -1 ? -1 : 0;
-	f->is_lost = rv == 1;
-}
-
-static void
-lost_done(struct store_job *job)
-{
-	struct finish *f;
-	struct session *s = finish_step_done(job, &f);
-
-	free(f->lost);
-	f->lost = NULL;
-	if (!finish_is_over(s)) {
-		if (f->req.rv == -1)
-			finish_refuse(s, &f->req.err);
-		else if (f->is_lost)
-			reuse_lost(s->reuse, &f->hit);
-		else
-			finish_run(s, &s->strand, manifest_open,
-			    manifest_opened);
-	}
-	session_unhold(s);
-}
 
 void
 finish_joined(struct session *s)
@@ -441,44 +274,7 @@ finish_joined(struct session *s)
 	event_del(f->timer);
 	finish_set_phase(s, FINISH_MANIFEST);
 	validator_kill_point(s->v, "finish-2");
-	if (damage_count(s->vs->damage) == 0) {
-		finish_run(s, &s->strand, manifest_open, manifest_opened);
-	} else {
-		f->lost = damage_dup(s->vs->damage, &f->nlost);
-		finish_run(s, &s->strand, lost_run, lost_done);
-	}
-}
-
-static void
-finish_tell_left(struct session *s)
-{
-	struct finish *f = s->finish;
-	struct msg_FINISH_WAIT m = {.left = reuse_left(s->reuse)};
-
-	if (m.left != f->last_left)
-		session_log_line(s,
-		    "waiting for the check of %" PRIu64 " reused chunks",
-		    m.left);
-	f->last_left = m.left;
-	if (s->peer != NULL && f->asked)
-		PEER_SEND(s->peer, FINISH_WAIT, s->id, f->seq, &m, -1);
-}
-
-static void
-finish_tick(evutil_socket_t fd, short what, void *ctx)
-{
-	struct session *s = ctx;
-	struct timeval tv = {FINISH_WAIT_MS / 1000, 0};
-
-	(void)fd;
-	(void)what;
-	session_hold(s);
-	reuse_progress(s->reuse);
-	if (s->finish->phase == FINISH_WAIT) {
-		finish_tell_left(s);
-		event_add(s->finish->timer, &tv);
-	}
-	session_unhold(s);
+	finish_run(s, &s->strand, manifest_open, manifest_opened);
 }
 
 /* wire-protocol 4.7.1 */
@@ -504,17 +300,10 @@ finish_check(struct session *s, struct err *e)
 static void
 finish_start(struct session *s, uint64_t seq)
 {
-	struct finish *f = s->finish;
+	struct finish *f = s->finish != NULL ? s->finish : finish_new(s);
 	struct timeval tv = {FINISH_WAIT_MS / 1000, 0};
 	struct err e;
 
-	if (f == NULL) {
-		f = s->finish = xcalloc(1, sizeof(*f));
-		f->manifest_fd = -1;
-		f->timer = evtimer_new(s->v->base, finish_tick, s);
-		if (f->timer == NULL)
-			fatal("finish", "no event");
-	}
 	if (finish_check(s, &e) == -1) {
 		session_fail(s, seq, &e);
 		return;
@@ -546,7 +335,7 @@ finish_cancel(struct session *s)
 	if (f->phase == FINISH_COMMIT) {
 		f->cancelled = true;
 		err_set(&f->stop_why, ERR_ABORTED, "task aborted");
-		atomic_store(&f->stop, true);
+		atomic_store(&f->commit.cancel, true);
 		return true;
 	}
 	f->cancelled = true;

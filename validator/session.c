@@ -435,6 +435,10 @@ session_abort(struct session *s, const struct err *why)
 		PEER_SEND(s->peer, ABORTED, s->id, 0, &m, -1);
 	}
 	session_wind_down(s);
+	/* Whose worker is gone is asked for nothing more; one that comes back
+	 * finds the tombstone. */
+	if (s->peer == NULL)
+		session_set_state(s, SESSION_CLOSED);
 	session_hold(s);
 	session_unhold(s);
 }

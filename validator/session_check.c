@@ -105,6 +105,7 @@ check_lost(struct session *s, const struct session_file *f, uint64_t position,
     const struct digest *digest, bool damaged)
 {
 	damage_add(s->vs->damage, digest, NULL);
+	chunk_count_lost(s->vs->store);
 	reuse_missing(s->reuse, f->number, position, digest, damaged);
 }
 

@@ -13,7 +13,7 @@
  *   session_reader.c  CHUNK_OPEN
  *   session_check.c   the check of reused chunks
  *   deposit.c, blob.c uploads
- *   finish.c          FINISH
+ *   finish.c, finish_commit.c  FINISH
  */
 #include <sys/queue.h>
 

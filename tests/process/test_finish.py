@@ -8,6 +8,8 @@ import pytest
 import pbs
 from instance import wait_for
 from pbs import CHUNK, PbsError, sha256
+from test_server import workers
+from test_verify import flip, name_of
 
 INSTANCE = {'faults': True, 'store_options': {'stat-threads': 1}}
 NAME = 'root.pxar.didx'
@@ -178,6 +180,76 @@ def test_the_wait_ends_with_the_connection(instance, faults, base, snapshot):
     faults.clear()
     assert wait_for(lambda: not instance.session_of(second))
     assert not instance.store().leftovers()
+
+
+# ---- a chunk is found damaged when all were checked
+
+def committing(instance, faults, base, snapshot):
+    """A session whose commit waits for the disk, all chunks checked."""
+    first, pieces, digests = base(5)
+    second = snapshot(first)
+    session = reuse(instance, second, pieces, digests)
+    faults.hold_sync = 1
+    finish = session.start('POST', 'finish')
+    assert wait_for(lambda: faults.sync_held)
+    return first, second, digests, session, finish
+
+
+def lose(instance, snap, digest):
+    """A verification of the snapshot finds the chunk damaged."""
+    path = instance.store().chunk_path(digest)
+    flip(path)
+    instance.admin('verify', instance.store_name, '--snapshot', name_of(snap))
+    assert wait_for(lambda: not path.exists())
+
+
+@pytest.mark.parametrize('meanwhile', ['nothing', 'restart', 'death'])
+def test_a_chunk_that_is_lost_during_the_commit(instance, faults, base,
+                                                snapshot, meanwhile):
+    first, second, digests, session, finish = committing(
+        instance, faults, base, snapshot)
+    upid = instance.session_of(second)['upid']
+    lose(instance, first, digests[2])
+    if meanwhile == 'restart':
+        instance.kill_validator()
+        faults.clear()
+        instance.start_validator()
+    elif meanwhile == 'death':
+        before = workers(instance)
+        session.close()
+        assert wait_for(lambda: set(before) - set(workers(instance)))
+    faults.clear()
+    if meanwhile != 'death':
+        response = session.wait(finish)
+        assert response.status == 400
+        assert f'chunk {digests[2].hex()} of this backup was found damaged ' \
+            'meanwhile; the previous snapshot was marked as bad' \
+            in response.text
+    assert 'found damaged meanwhile' in ended(instance, upid)
+    assert wait_for(lambda: not instance.locks(second))
+    assert not instance.store().snapshot_path(second).exists()
+    assert instance.store().verify_state(first)['state'] == 'failed'
+    session.close()
+    assert wait_for(lambda: not instance.session_of(second))
+    assert wait_for(lambda: not instance.store().leftovers())
+
+
+@pytest.mark.parametrize('restart', [False, True])
+def test_a_commit_goes_on_when_others_lose_a_chunk(instance, faults, base,
+                                                   snapshot, restart):
+    other, _, lost = base(5)
+    first, second, digests, session, finish = committing(
+        instance, faults, base, snapshot)
+    lose(instance, other, lost[2])
+    if restart:
+        instance.kill_validator()
+        faults.clear()
+        instance.start_validator()
+    faults.clear()
+    assert session.wait(finish).status == 200
+    assert instance.store().snapshot_path(second).exists()
+    assert instance.store().verify_state(first) is None
+    session.close()
 
 
 # ---- refusals leave the session open

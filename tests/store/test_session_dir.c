@@ -12,6 +12,7 @@
 
 #include "common/err.h"
 #include "tests/store/fixture.h"
+#include "validator/store/chunk_store.h"
 #include "validator/store/deposit_log.h"
 #include "validator/store/group.h"
 #include "validator/store/layout.h"
@@ -49,13 +50,12 @@ make_session(void)
 }
 
 static int
-commit(const atomic_bool *cancel, bool *published, struct err *e)
+commit(struct session_commit *c, struct err *e)
 {
 	struct backup_snapshot snap = fixture_snap(SNAP);
 	struct backup_ns ns = fixture_ns("");
 
-	return session_dir_commit(fx.store, ID, &ns, &snap, cancel, published,
-	    e);
+	return session_dir_commit(fx.store, ID, &ns, &snap, c, e);
 }
 
 Test(session_dir, is_made_opened_and_removed)
@@ -109,7 +109,7 @@ Test(session_dir, lists_leftovers_and_removes_the_rest)
 
 Test(session_dir, becomes_a_snapshot)
 {
-	bool published;
+	struct session_commit c = {0};
 	struct err e = {0};
 
 	close(make_session());
@@ -118,61 +118,82 @@ Test(session_dir, becomes_a_snapshot)
 	fixture_write(
 	    ".holdfast/sessions/00ab00000000cdef/index.json.tmp_a1B2c3", "x",
 	    1);
-	cr_assert_eq(commit(NULL, &published, &e), 0, "%s", e.msg);
-	cr_expect(published);
+	cr_assert_eq(commit(&c, &e), 0, "%s", e.msg);
+	cr_expect(c.published);
 	cr_expect_not(fixture_exists(SNAP "/index.json.tmp_a1B2c3"));
 	cr_expect(fixture_exists(SNAP "/" MANIFEST_NAME));
 	cr_expect_not(fixture_exists(SNAP "/" DEPOSIT_LOG_NAME));
 	cr_expect_eq(session_dir_open(fx.store, ID, &e), -1);
 	/* Started again behind the rename: goes on there. */
-	cr_assert_eq(commit(NULL, &published, &e), 0, "%s", e.msg);
-	cr_expect(published);
+	cr_assert_eq(commit(&c, &e), 0, "%s", e.msg);
+	cr_expect(c.published);
 }
 
 Test(session_dir, is_not_published_once_cancelled)
 {
-	atomic_bool cancel = true;
-	bool published;
+	struct session_commit c = {.cancel = true};
 	struct err e = {0};
 
 	close(make_session());
-	cr_expect_eq(commit(&cancel, &published, &e), -1);
+	cr_expect_eq(commit(&c, &e), -1);
 	cr_expect_eq(e.code, ERR_ABORTED);
-	cr_expect_not(published);
+	cr_expect_not(c.published);
 	cr_expect_not(fixture_exists(SNAP));
 	/* Behind the rename nobody can cancel any more. */
-	cancel = false;
-	cr_assert_eq(commit(&cancel, &published, &e), 0);
-	cancel = true;
-	cr_expect_eq(commit(&cancel, &published, &e), 0);
-	cr_expect(published);
+	c.cancel = false;
+	cr_assert_eq(commit(&c, &e), 0);
+	c.cancel = true;
+	cr_expect_eq(commit(&c, &e), 0);
+	cr_expect(c.published);
+}
+
+/* What the indexes were compared with is not all that is lost by now. */
+Test(session_dir, is_not_published_when_chunks_are_lost_meanwhile)
+{
+	struct session_commit c = {0};
+	struct err e = {0};
+
+	close(make_session());
+	chunk_count_lost(fx.store);
+	cr_expect_eq(commit(&c, &e), -1);
+	cr_expect_eq(e.code, ERR_BAD_STATE);
+	cr_expect(c.stale);
+	cr_expect_not(c.published);
+	cr_expect_not(fixture_exists(SNAP));
+	c.lost_seen = chunk_lost_count(fx.store);
+	cr_assert_eq(commit(&c, &e), 0, "%s", e.msg);
+	cr_expect(c.published);
+	cr_expect_not(c.stale);
+	/* Too late for what is lost now. */
+	chunk_count_lost(fx.store);
+	cr_expect_eq(commit(&c, &e), 0);
 }
 
 Test(session_dir, never_replaces_a_snapshot)
 {
-	bool published;
+	struct session_commit c = {0};
 	struct err e = {0};
 
 	close(make_session());
 	fixture_make_snapshot("", SNAP, "u@pbs");
-	cr_expect_eq(commit(NULL, &published, &e), -1);
+	cr_expect_eq(commit(&c, &e), -1);
 	cr_expect_eq(e.code, ERR_EXISTS);
 	cr_expect_str_eq(e.msg, "backup directory already exists.");
-	cr_expect_not(published);
+	cr_expect_not(c.published);
 	cr_expect(fixture_exists(SNAP "/root.pxar.didx"));
 	cr_expect_eq(close(session_dir_open(fx.store, ID, &e)), 0);
 }
 
 Test(session_dir, is_not_published_on_a_poisoned_store)
 {
-	bool published;
+	struct session_commit c = {0};
 	struct err e = {0};
 
 	close(make_session());
 	store_state_poison(fx.store->state, "test", NULL);
-	cr_expect_eq(commit(NULL, &published, &e), -1);
+	cr_expect_eq(commit(&c, &e), -1);
 	cr_expect_eq(e.code, ERR_POISONED);
-	cr_expect_not(published);
+	cr_expect_not(c.published);
 	cr_expect_not(fixture_exists(SNAP));
 	cr_expect_eq(session_dir_create(fx.store, 5, &e), -1);
 	cr_expect_eq(e.code, ERR_POISONED);
@@ -181,16 +202,16 @@ Test(session_dir, is_not_published_on_a_poisoned_store)
 
 Test(session_dir, says_so_when_there_is_nothing_to_publish)
 {
-	bool published;
+	struct session_commit c = {0};
 	struct err e = {0};
 
 	close(make_session());
 	cr_assert_eq(session_dir_remove(fx.store, ID, &e), 0);
-	cr_expect_eq(commit(NULL, &published, &e), -1);
+	cr_expect_eq(commit(&c, &e), -1);
 	cr_expect_eq(e.code, ERR_NOT_FOUND);
-	cr_expect_not(published);
+	cr_expect_not(c.published);
 	/* What is in the snapshot's place must be a folder. */
 	fixture_write(SNAP, "x", 1);
-	cr_expect_eq(commit(NULL, &published, &e), -1);
-	cr_expect_not(published);
+	cr_expect_eq(commit(&c, &e), -1);
+	cr_expect_not(c.published);
 }

@@ -422,8 +422,10 @@ doubt_opened(struct store_job *job)
 	struct err e;
 
 	if (k->rv == -1 && k->err.code == ERR_MISSING) {
-		/* Only for the log of its healing. */
+		/* Told of when it is healed, and compared with by backups that
+		 * are about to be published. */
 		damage_add(k->vs->damage, &k->digest, NULL);
+		chunk_count_lost(k->vs->store);
 		doubt_answer(k, JOB_CHUNK_MISSING, 0, 0, k->err.msg);
 		return;
 	}

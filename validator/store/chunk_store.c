@@ -402,8 +402,11 @@ chunk_rename_bad(struct store *s, const struct digest *d, int fd, int *n_out,
 	digest_chunk_path(d, path);
 	pthread_mutex_lock(stripe);
 	if (is_same_file(s, path, fd)) {
+		pthread_mutex_lock(&s->publish_lock);
+		chunk_count_lost(s);
 		n = rename_to_bad(s, path);
 		sys = errno;
+		pthread_mutex_unlock(&s->publish_lock);
 	}
 	pthread_mutex_unlock(stripe);
 	if (n == -1 && sys != ENOENT)
@@ -411,6 +414,18 @@ chunk_rename_bad(struct store *s, const struct digest *d, int fd, int *n_out,
 	if (n_out != NULL)
 		*n_out = n;
 	return 0;
+}
+
+void
+chunk_count_lost(struct store *s)
+{
+	atomic_fetch_add(&s->lost, 1);
+}
+
+uint64_t
+chunk_lost_count(const struct store *s)
+{
+	return atomic_load(&s->lost);
 }
 
 /* --- garbage ------------------------------------------------------------ */

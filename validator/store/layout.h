@@ -55,6 +55,9 @@ struct store {
 	pthread_mutex_t sync_lock; /* one syncfs at a time */
 	atomic_uint_fast64_t sync_tickets;
 	uint64_t sync_served; /* under sync_lock: below it all are durable */
+	/* A snapshot appears or a damaged chunk goes, one after the other. */
+	pthread_mutex_t publish_lock;
+	atomic_uint_fast64_t lost; /* chunks found missing or damaged */
 	atomic_uint_fast64_t removals_begun; /* of snapshots */
 	atomic_uint_fast64_t removals_ended;
 	atomic_uint_fast64_t space_checked_ms;

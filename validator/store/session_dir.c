@@ -20,6 +20,7 @@
 #include "common/io.h"
 #include "common/path.h"
 #include "common/str.h"
+#include "validator/store/chunk_store.h"
 #include "validator/store/deposit_log.h"
 #include "validator/store/dir_list.h"
 #include "validator/store/group.h"
@@ -160,14 +161,17 @@ remove_private(int fd, struct err *e)
 }
 
 static int
-publish(struct store *s, const char *name, int group_fd, const char *time,
-    const atomic_bool *cancel, bool *published_out, struct err *e)
+publish_locked(struct store *s, const char *name, int group_fd,
+    const char *time, struct session_commit *c, struct err *e)
 {
-	if (cancel != NULL && atomic_load(cancel))
+	if (atomic_load(&c->cancel))
 		return err_set(e, ERR_ABORTED, "backup was aborted");
+	c->stale = chunk_lost_count(s) != c->lost_seen;
+	if (c->stale)
+		return err_set(e, ERR_BAD_STATE, "chunks were lost meanwhile");
 	if (renameat2(s->sessions_fd, name, group_fd, time, RENAME_NOREPLACE) ==
 	    0) {
-		*published_out = true;
+		c->published = true;
 		return 0;
 	}
 	if (errno == EEXIST || errno == ENOTEMPTY)
@@ -176,10 +180,21 @@ publish(struct store *s, const char *name, int group_fd, const char *time,
 	return err_errno(e, errno, "publish snapshot %s", time);
 }
 
+static int
+publish(struct store *s, const char *name, int group_fd, const char *time,
+    struct session_commit *c, struct err *e)
+{
+	int rv;
+
+	pthread_mutex_lock(&s->publish_lock);
+	rv = publish_locked(s, name, group_fd, time, c, e);
+	pthread_mutex_unlock(&s->publish_lock);
+	return rv;
+}
+
 int
 session_dir_commit(struct store *s, uint64_t id, const struct backup_ns *ns,
-    const struct backup_snapshot *snap, const atomic_bool *cancel,
-    bool *published_out, struct err *e)
+    const struct backup_snapshot *snap, struct session_commit *c, struct err *e)
 {
 	char name[SESSION_ID_LEN + 1], time[BACKUP_TIME_LEN + 1];
 	struct err why = {0};
@@ -188,7 +203,7 @@ session_dir_commit(struct store *s, uint64_t id, const struct backup_ns *ns,
 
 	session_id_to_str(id, name);
 	backup_time_to_str(snap->time, time);
-	*published_out = false;
+	c->stale = c->published = false;
 	group_fd = group_dir_open(s, ns, &snap->group, e);
 	if (group_fd == -1)
 		return -1;
@@ -197,13 +212,13 @@ session_dir_commit(struct store *s, uint64_t id, const struct backup_ns *ns,
 	    fstatat(group_fd, time, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    S_ISDIR(st.st_mode)) {
 		/* Renamed before a restart: go on behind it. */
-		*published_out = true;
+		c->published = true;
 	} else if (fd == -1) {
 		if (e != NULL)
 			*e = why;
 		goto out;
 	} else if (remove_private(fd, e) == -1 || store_sync(s, e) == -1 ||
-	    publish(s, name, group_fd, time, cancel, published_out, e) == -1) {
+	    publish(s, name, group_fd, time, c, e) == -1) {
 		goto out;
 	}
 	if (store_fsync(s, group_fd, "group folder", e) == -1 ||

@@ -34,18 +34,26 @@ int session_dir_discard(struct store *s, int dirfd, const char *what,
 int session_dir_each(struct store *s, int (*fn)(void *ctx, uint64_t id),
     void *ctx, struct err *e);
 
+struct session_commit {
+	atomic_bool cancel; /* set before the rename, it wins: ERR_ABORTED */
+	/* chunk_lost_count() before the indexes were compared with what is
+	 * lost; if there is more at the rename: ERR_BAD_STATE, stale. */
+	uint64_t lost_seen;
+	bool stale;
+	/* The rename is done, and nothing may be undone, whatever else
+	 * failed. */
+	bool published;
+};
+
 /*
  * Steps (4) to (6) of finish: everything written is made durable, the folder
  * without what only a session needs (the deposit log) is renamed to the
- * snapshot, both parents are synced.
- *
- * cancel, if set before the rename, wins: ERR_ABORTED.  *published_out says on
- * success and on failure whether the rename is done; then nothing may be
- * undone.  Repeating it after a restart goes on where it stopped.  ERR_EXISTS
- * "backup directory already exists." if the name is taken.
+ * snapshot, both parents are synced.  Repeating it, also after a restart, goes
+ * on where it stopped.  ERR_EXISTS "backup directory already exists." if the
+ * name is taken.
  */
 int session_dir_commit(struct store *s, uint64_t id, const struct backup_ns *ns,
-    const struct backup_snapshot *snap, const atomic_bool *cancel,
-    bool *published_out, struct err *e);
+    const struct backup_snapshot *snap, struct session_commit *c,
+    struct err *e);
 
 #endif
