@@ -100,77 +100,6 @@ free_cfg_opts(cfg_opt_t *cfg_opts, const struct conf_opt *opts)
 
 /* --- values ------------------------------------------------------------- */
 
-struct unit {
-	const char *name;
-	uint64_t factor;
-};
-
-/* Digits, then one of the units; without a unit the first one's. */
-static int
-number_with_unit(const char *s, const struct unit *units, uint64_t *out)
-{
-	size_t digits = strspn(s, "0123456789");
-	uint64_t v;
-
-	if (str_to_u64_mem(s, digits, 0, UINT64_MAX, &v) == -1)
-		return -1;
-	s += digits;
-	for (; units->name != NULL; units++)
-		if (strcmp(units->name, s) == 0)
-			return __builtin_mul_overflow(v, units->factor, out)
-			    ? -1
-			    : 0;
-	return -1;
-}
-
-int
-conf_to_size(const char *s, uint64_t *out)
-{
-	static const struct unit units[] = {
-	    {"", 1},
-	    {"K", UINT64_C(1) << 10},
-	    {"M", UINT64_C(1) << 20},
-	    {"G", UINT64_C(1) << 30},
-	    {"T", UINT64_C(1) << 40},
-	    {NULL, 0},
-	};
-
-	return number_with_unit(s, units, out);
-}
-
-int
-conf_to_duration_ms(const char *s, uint64_t *out)
-{
-	static const struct unit units[] = {
-	    {"", 1000},
-	    {"ms", 1},
-	    {"s", 1000},
-	    {"m", 60 * 1000},
-	    {"h", 3600 * 1000},
-	    {"d", 86400 * 1000},
-	    {NULL, 0},
-	};
-
-	return number_with_unit(s, units, out);
-}
-
-int
-conf_to_bool(const char *s, int *out)
-{
-	static const char *const words[][2] = {{"no", "yes"}, {"false", "true"},
-	    {"off", "on"}};
-	size_t i;
-	int v;
-
-	for (i = 0; i < sizeof(words) / sizeof(*words); i++)
-		for (v = 0; v < 2; v++)
-			if (strcmp(s, words[i][v]) == 0) {
-				*out = v;
-				return 0;
-			}
-	return -1;
-}
-
 /* Position of s among the words of choices, or -1. */
 static int
 choice_of(const char *choices, const char *s)
@@ -199,6 +128,7 @@ set_number(const struct conf_opt *o, const char *text, uint64_t *out,
     struct err *e)
 {
 	uint64_t v = 0;
+	char *range;
 	int rv;
 
 	if (o->type == CONF_SIZE)
@@ -212,10 +142,12 @@ set_number(const struct conf_opt *o, const char *text, uint64_t *out,
 		    o->type == CONF_SIZE           ? "size (64K, 64M, 2G)"
 			: o->type == CONF_DURATION ? "time (500ms, 60s, 2h)"
 						   : "number");
-	if (v < o->min || (o->max != 0 && v > o->max))
-		return err_set(e, ERR_INVALID,
-		    "%s is out of range (%llu to %llu)", text,
-		    (unsigned long long)o->min, (unsigned long long)o->max);
+	if (v < o->min || (o->max != 0 && v > o->max)) {
+		range = conf_range_text(o);
+		err_set(e, ERR_INVALID, "%s is out of range (%s)", text, range);
+		free(range);
+		return -1;
+	}
 	*out = v;
 	return 0;
 }

@@ -87,5 +87,8 @@ void conf_print_markdown(FILE *f, const struct conf_opt *opts);
 int conf_to_size(const char *s, uint64_t *out);
 int conf_to_duration_ms(const char *s, uint64_t *out);
 int conf_to_bool(const char *s, int *out);
+/* What a number may be: "1 to 8192", "at least 32M", "" for any and for what is
+ * no number. The caller frees it. */
+char *conf_range_text(const struct conf_opt *o);
 
 #endif

@@ -83,8 +83,9 @@ conf_changed(const struct conf_opt *opts, const void *a, const void *b)
 	return NULL;
 }
 
-static const char *
-type_text(const struct conf_opt *o)
+/* "number, 1 to 8192"; the caller frees it. */
+static char *
+value_text(const struct conf_opt *o)
 {
 	static const char *const text[] = {
 	    [CONF_STR] = "text",
@@ -95,13 +96,18 @@ type_text(const struct conf_opt *o)
 	    [CONF_LIST] = "list",
 	    [CONF_SECTION] = "section",
 	};
+	char *range = conf_range_text(o), *value;
 
-	return o->type == CONF_ENUM ? o->choices : text[o->type];
+	value = xasprintf("%s%s%s",
+	    o->type == CONF_ENUM ? o->choices : text[o->type],
+	    *range != '\0' ? ", " : "", range);
+	free(range);
+	return value;
 }
 
-/* The sentence in lines of a comment. */
+/* Sentences in lines of a comment. */
 static void
-print_comment(FILE *f, const char *indent, const char *doc)
+print_text(FILE *f, const char *indent, const char *doc)
 {
 	size_t width, col = 0;
 
@@ -120,6 +126,18 @@ print_comment(FILE *f, const char *indent, const char *doc)
 }
 
 static void
+print_comment(FILE *f, const char *indent, const struct conf_opt *o)
+{
+	char *range = conf_range_text(o), *text;
+
+	text = xasprintf("%s%s%s%s", o->doc, *range != '\0' ? " Range: " : "",
+	    range, *range != '\0' ? "." : "");
+	print_text(f, indent, text);
+	free(text);
+	free(range);
+}
+
+static void
 print_options(FILE *f, const struct conf_opt *opts, const char *indent)
 {
 	const char *def, *open, *close;
@@ -127,7 +145,7 @@ print_options(FILE *f, const struct conf_opt *opts, const char *indent)
 
 	for (; opts->name != NULL; opts++) {
 		if (opts->doc != NULL)
-			print_comment(f, indent, opts->doc);
+			print_comment(f, indent, opts);
 		if (opts->type == CONF_SECTION) {
 			inner = xasprintf("%s\t", indent);
 			fprintf(f, "#%s%s \"name\" {\n", indent, opts->name);
@@ -156,11 +174,15 @@ conf_print_sample(FILE *f, const struct conf_opt *opts)
 void
 conf_print_man(FILE *f, const struct conf_opt *opts)
 {
+	char *value;
+
 	for (; opts->name != NULL; opts++) {
 		fputs(".TP\n.B ", f);
 		roff_put(f, opts->name);
 		fputs("\n(", f);
-		roff_put(f, type_text(opts));
+		value = value_text(opts);
+		roff_put(f, value);
+		free(value);
 		if (opts->flags & CONF_F_REQUIRED)
 			fputs(", required", f);
 		else if (opts->def != NULL && *opts->def != '\0') {
@@ -196,12 +218,15 @@ void
 conf_print_markdown(FILE *f, const struct conf_opt *opts)
 {
 	const struct conf_opt *o;
+	char *value;
 
 	fputs("| option | value | default | meaning |\n|---|---|---|---|\n", f);
 	for (o = opts; o->name != NULL; o++) {
 		fputs("| ", f);
 		print_code(f, o->name);
-		fprintf(f, " | %s | ", type_text(o));
+		value = value_text(o);
+		fprintf(f, " | %s | ", value);
+		free(value);
 		if (o->flags & CONF_F_REQUIRED)
 			fputs("required", f);
 		else if (o->def != NULL && *o->def != '\0')

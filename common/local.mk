@@ -10,7 +10,7 @@ libcommon_a_SOURCES = \
 	common/arena.c common/arena.h \
 	common/audit.c common/audit.h common/audit_check.c common/audit_int.h \
 	common/calendar.c common/calendar.h \
-	common/conf.c common/conf.h common/conf_doc.c \
+	common/conf.c common/conf.h common/conf_doc.c common/conf_value.c \
 	common/roff.c common/roff.h \
 	common/digest_map.c common/digest_map.h \
 	common/io.c common/io.h \

@@ -59,6 +59,15 @@ enum proc_time_ms {
 	PROC_SIGN_MS = 10 * 1000,     /* the signature of a TLS handshake */
 };
 
+/* Limits of number, likewise. */
+enum proc_count {
+	PROC_CLIENTS_MAX = 8192, /* max-workers */
+	PROC_SPARE_MAX = 1024,   /* spare-workers */
+	/* Those of a master that leaves end their sessions beside those of the
+	 * next one. */
+	PROC_WORKERS_MAX = 2 * (PROC_CLIENTS_MAX + PROC_SPARE_MAX),
+};
+
 /* Exit codes.  0 only for a wanted end; proc_exit_str() says what it was. */
 enum proc_exit {
 	PROC_EXIT_OK = 0,

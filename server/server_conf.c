@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "common/err.h"
+#include "common/proc.h"
 
 #define OPT(opt, kind, member, deflt, opt_flags, text)               \
 	{                                                            \
@@ -49,10 +50,10 @@ const struct conf_opt server_conf_opts[] = {
 	"Authorities (PEM) of client certificates. If given, a client without such a certificate cannot connect."),
     OPT("client-ca-listen", CONF_LIST, client_ca_listen, NULL, 0,
 	"Addresses, as in listen, where that is so; others need no certificate. Empty: all."),
-    NUM("spare-workers", CONF_UINT, spare_workers, "4", 1, 1024, CONF_F_RELOAD,
-	"Workers that wait for a connection."),
-    NUM("max-workers", CONF_UINT, max_workers, "1024", 1, 65536, CONF_F_RELOAD,
-	"Connections at a time, all clients together."),
+    NUM("spare-workers", CONF_UINT, spare_workers, "4", 1, PROC_SPARE_MAX,
+	CONF_F_RELOAD, "Workers that wait for a connection."),
+    NUM("max-workers", CONF_UINT, max_workers, "1024", 1, PROC_CLIENTS_MAX,
+	CONF_F_RELOAD, "Connections at a time, all clients together."),
     NUM("max-connections-per-address", CONF_UINT, max_per_address, "256", 1,
 	65536, CONF_F_RELOAD,
 	"Connections at a time from one address (of IPv6: one /64 network)."),

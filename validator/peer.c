@@ -17,6 +17,7 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/proc.h"
 #include "common/str.h"
 #include "validator/call_int.h"
 #include "validator/session.h"

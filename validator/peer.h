@@ -12,8 +12,11 @@
  * Workers' connections (channel WV).  A worker is hostile: whoever breaks a
  * rule is closed with a log line "BUG:", and that ends its session as the
  * worker's death would.  All of it belongs to the loop.
+ *
+ * A worker has one, and another while it answers a call that reads a file or
+ * asks for our health.
  */
-#define PEERS_MAX 8192
+#define PEERS_MAX (2 * PROC_WORKERS_MAX)
 #define PEER_HELLO_MS 10000
 #define PEER_CALLS_MAX 64 /* calls of one worker that are not answered yet */
 

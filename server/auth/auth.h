@@ -28,7 +28,6 @@ struct worker_peer;
 /* For the files of holdfast-auth only: what they share. */
 
 #define AUTH_PROTO_VERSION 1
-#define AUTH_WORKERS_MAX 16384 /* connections; the master limits them too */
 #define AUTH_CONTROLS_MAX 64
 
 LIST_HEAD(worker_peers, worker_peer);

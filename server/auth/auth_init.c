@@ -43,7 +43,7 @@
  */
 #define SECURE_HEAP ((size_t)256 * 1024)
 #define SECURE_HEAP_MIN 32
-#define FILES_WANTED ((uint64_t)AUTH_WORKERS_MAX + 256)
+#define FILES_WANTED ((uint64_t)PROC_WORKERS_MAX + 256)
 #define PLACES_OWN 6 /* those of auth_init_seal() */
 
 /* A file of our own below STATE/auth; the caller's. */

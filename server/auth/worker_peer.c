@@ -25,6 +25,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/msg.h"
+#include "common/proc.h"
 #include "common/str.h"
 #include "server/auth/accounts.h"
 #include "server/auth/acl.h"
@@ -130,7 +131,7 @@ worker_peer_accepted(void *ctx, int fd)
 		close(fd);
 		return;
 	}
-	if (a->worker_count >= AUTH_WORKERS_MAX) {
+	if (a->worker_count >= PROC_WORKERS_MAX) {
 		log_warn(SUB, "too many workers");
 		close(fd);
 		return;

@@ -178,6 +178,38 @@ Test(conf, errors_name_file_line_and_option)
 	}
 }
 
+Test(conf, ranges_are_said_in_words)
+{
+	static const struct {
+		struct conf_opt o;
+		const char *text;
+	} cases[] = {
+	    {{.type = CONF_UINT, .min = 1, .max = 8192}, "1 to 8192"},
+	    {{.type = CONF_UINT, .max = 1024}, "0 to 1024"},
+	    {{.type = CONF_UINT}, ""},
+	    {{.type = CONF_SIZE, .min = 32 << 20}, "at least 32M"},
+	    {{.type = CONF_SIZE, .min = 1000, .max = UINT64_C(1) << 40},
+		"1000 to 1T"},
+	    {{.type = CONF_DURATION, .min = 100, .max = 90 * 60 * 1000},
+		"100ms to 90m"},
+	    {{.type = CONF_STR}, ""},
+	};
+	struct conf c;
+	struct err e;
+	char *text;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		text = conf_range_text(&cases[i].o);
+		cr_expect_str_eq(text, cases[i].text);
+		free(text);
+	}
+	cr_assert(
+	    conf_parse("arena = 1K", "t.conf", opts, &c, sizeof(c), &e) == -1);
+	cr_expect_str_eq(e.msg,
+	    "t.conf:1: option 'arena': 1K is out of range (at least 64K)");
+}
+
 Test(conf, from_a_file)
 {
 	char name[] = "/tmp/holdfast-conf-XXXXXX";

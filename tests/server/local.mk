@@ -17,6 +17,7 @@ check_PROGRAMS += \
 	tests/server/test_params \
 	tests/server/test_render \
 	tests/server/test_router \
+	tests/server/test_server_conf \
 	tests/server/test_tls
 
 tests_server_test_address_count_SOURCES = tests/server/test_address_count.c
@@ -49,6 +50,9 @@ tests_server_test_render_LDADD = $(SERVER_TEST_LIBS)
 tests_server_test_router_SOURCES = tests/server/test_router.c
 tests_server_test_router_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_server_test_router_LDADD = $(SERVER_TEST_LIBS)
+tests_server_test_server_conf_SOURCES = tests/server/test_server_conf.c
+tests_server_test_server_conf_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_server_test_server_conf_LDADD = $(SERVER_TEST_LIBS)
 tests_server_test_tls_SOURCES = tests/server/test_tls.c
 tests_server_test_tls_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_server_test_tls_LDADD = tests/server/libtlspeer.a $(SERVER_TEST_LIBS)
