@@ -21,6 +21,7 @@ libcommon_a_SOURCES = \
 	common/lmdb.c common/lmdb.h \
 	common/log.c common/log.h \
 	common/log_journal.c common/log_journal.h \
+	common/log_socket.c common/log_socket.h \
 	common/malloc.c common/mem.c common/mem.h \
 	common/msg.c common/msg.h common/msg_rows.h \
 	common/path.c common/path.h \

@@ -1,8 +1,8 @@
 /*
- * Log lines of every process: to the journal with fields (log_journal.c) or, if
- * it is not to be had, by its stderr with priorities; to syslog, or to a
- * terminal.  Each line is one write, so lines of several processes do not mix.
- * Nothing here reads input.
+ * Log lines of every process: to the journal with fields (log_journal.c), to
+ * syslog (log_socket.c) or to a terminal, and to stderr if the one that is
+ * wanted is not to be had.  Each line is one write, so lines of several
+ * processes do not mix.  Nothing here reads input.
  */
 #include "config.h"
 
@@ -19,6 +19,7 @@
 
 #include "common/err.h"
 #include "common/log_journal.h"
+#include "common/log_socket.h"
 #include "common/proc.h"
 
 #define LOG_LINE_MAX 2048
@@ -33,18 +34,23 @@ static struct {
 	const char *program;
 	enum log_target target;
 	int debug;
-	int journal; /* -1: by stderr */
+	int socket; /* of the journal or syslog; -1: none, by stderr */
 	char prefix[256];
 } log_state = {
     .program = "holdfast",
     .target = LOG_TARGET_STDERR,
-    .journal = -1,
+    .socket = -1,
 };
 
 static const char *const target_name[] = {
     [LOG_TARGET_STDERR] = "stderr",
     [LOG_TARGET_JOURNAL] = "journal",
     [LOG_TARGET_SYSLOG] = "syslog",
+};
+
+static const char *const target_socket[] = {
+    [LOG_TARGET_JOURNAL] = LOG_JOURNAL_SOCKET,
+    [LOG_TARGET_SYSLOG] = LOG_SYSLOG_SOCKET,
 };
 
 static void
@@ -82,16 +88,15 @@ log_init(const char *program, unsigned int flags)
 	snprintf(env, sizeof(env), "%s%s", target_name[log_state.target],
 	    log_state.debug ? "+debug" : "");
 	setenv(PROC_ENV_LOG, env, 1);
-	if (log_state.target == LOG_TARGET_JOURNAL && log_state.journal == -1)
-		log_state.journal = log_journal_open(NULL);
-	if (log_state.target == LOG_TARGET_SYSLOG)
-		openlog(program, LOG_PID | LOG_NDELAY, LOG_DAEMON);
+	if (log_state.target != LOG_TARGET_STDERR && log_state.socket == -1)
+		log_state.socket =
+		    log_socket_open(target_socket[log_state.target]);
 }
 
 int
 log_keeps_fd(void)
 {
-	return log_state.journal;
+	return log_state.socket;
 }
 
 void
@@ -127,7 +132,7 @@ log_set_prefix(const char *fmt, ...)
 }
 
 static void
-log_write(int priority, const char *text)
+log_to_stderr(int priority, const char *text)
 {
 	char line[LOG_LINE_MAX + 128], when[32];
 	struct timespec ts;
@@ -135,10 +140,6 @@ log_write(int priority, const char *text)
 	ssize_t n;
 	int len;
 
-	if (log_state.target == LOG_TARGET_SYSLOG) {
-		syslog(priority, "%s", text);
-		return;
-	}
 	if (log_state.target == LOG_TARGET_JOURNAL) {
 		len = snprintf(line, sizeof(line), "<%d>%s\n", priority, text);
 	} else {
@@ -152,6 +153,21 @@ log_write(int priority, const char *text)
 	do
 		n = write(STDERR_FILENO, line, (size_t)len);
 	while (n == -1 && errno == EINTR);
+}
+
+static int
+log_to_socket(int priority, const char *text, size_t start, const char *fmt,
+    va_list ap)
+{
+	int fd = log_state.socket;
+
+	if (fd == -1)
+		return -1;
+	if (log_state.target == LOG_TARGET_SYSLOG)
+		return log_syslog_send(fd, LOG_SYSLOG_SOCKET, log_state.program,
+		    priority, text);
+	return log_journal_send(fd, log_state.program, priority, text, start,
+	    fmt, ap);
 }
 
 /* "subsystem: prefix: message: reason"; a long message loses its tail. */
@@ -175,10 +191,8 @@ log_v(int priority, const char *sub, const char *reason, const char *fmt,
 	for (p = text; *p != '\0'; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			*p = '?';
-	if (log_state.journal == -1 ||
-	    log_journal_send(log_state.journal, log_state.program, priority,
-		text, len, fmt, copy) == -1)
-		log_write(priority, text);
+	if (log_to_socket(priority, text, len, fmt, copy) == -1)
+		log_to_stderr(priority, text);
 	va_end(copy);
 	errno = saved;
 }

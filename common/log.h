@@ -17,8 +17,8 @@ struct err;
 
 /*
  * Call first.  Without LOG_F_STDERR: the journal if stderr is its (with fields,
- * or by stderr with "<n>" priorities), else syslog.  The choice goes into the
- * environment for children.  program must stay valid.
+ * or by stderr with "<n>" priorities), else syslog (or stderr).  The choice
+ * goes into the environment for children.  program must stay valid.
  */
 void log_init(const char *program, unsigned int flags);
 void log_set_debug(int on);

@@ -7,14 +7,10 @@
 #include "common/log_journal.h"
 
 #include <sys/socket.h>
-#include <sys/uio.h>
-#include <sys/un.h>
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define FORMAT_MAX 512
 
 /* What stands behind "key=" in a line, and the field's name. */
@@ -35,27 +31,6 @@ static struct {
 	const char *name;
 	char value[LOG_JOURNAL_VALUE];
 } fields[LOG_JOURNAL_FIELDS];
-
-int
-log_journal_open(const char *path)
-{
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	int fd;
-
-	if (path == NULL)
-		path = JOURNAL_SOCKET;
-	if (strlen(path) >= sizeof(sa.sun_path))
-		return -1;
-	strcpy(sa.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd == -1)
-		return -1;
-	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == -1) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
 
 void
 log_journal_field(const char *name, const char *value)

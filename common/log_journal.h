@@ -9,9 +9,7 @@
  * an operator can search for ("journalctl HOLDFAST_STORE=store1").
  */
 
-/* The journal's socket, connected and without blocking, or -1 if there is
- * none.  path: NULL for the usual place. */
-int log_journal_open(const char *path);
+#define LOG_JOURNAL_SOCKET "/run/systemd/journal/socket"
 
 /* A field of every line from now on; "" removes it.  name is a literal, value
  * escaped text.  At most LOG_JOURNAL_FIELDS of them. */
@@ -20,10 +18,10 @@ int log_journal_open(const char *path);
 void log_journal_field(const char *name, const char *value);
 
 /*
- * One line.  text ends in what fmt and ap made, from "start" on; each
- * " key=%..." of fmt that is known becomes a field.  The places are those of
- * the format, so text from outside cannot make a field.  -1 if the journal
- * does not take it.
+ * One line to a socket of log_socket.h.  text ends in what fmt and ap made,
+ * from "start" on; each " key=%..." of fmt that is known becomes a field.  The
+ * places are those of the format, so text from outside cannot make a field.  -1
+ * if the journal does not take it; never blocks.
  */
 int log_journal_send(int fd, const char *program, int priority,
     const char *text, size_t start, const char *fmt, va_list ap);

@@ -17,6 +17,7 @@
 
 #include "common/err.h"
 #include "common/log_journal.h"
+#include "common/log_socket.h"
 #include "common/proc.h"
 
 static int out;
@@ -143,22 +144,36 @@ Test(log, fatal_sys_ends, .exit_code = PROC_EXIT_FATAL)
 /* --- the journal --- */
 
 static int journal; /* its end of the socket */
+static char journal_path[64];
+
+static void
+listen_at_journal_path(void)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", journal_path);
+	unlink(sa.sun_path);
+	journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	cr_assert(bind(journal, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+}
 
 static int
 fake_journal(void)
 {
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	char dir[] = "/tmp/test-log.XXXXXX";
-	int fd;
 
 	cr_assert(mkdtemp(dir) != NULL);
-	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/socket", dir);
-	journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-	cr_assert(bind(journal, (struct sockaddr *)&sa, sizeof(sa)) == 0);
-	fd = log_journal_open(sa.sun_path);
-	unlink(sa.sun_path);
-	rmdir(dir);
-	return fd;
+	snprintf(journal_path, sizeof(journal_path), "%s/socket", dir);
+	listen_at_journal_path();
+	return log_socket_open(journal_path);
+}
+
+static void
+remove_journal(void)
+{
+	unlink(journal_path);
+	*strrchr(journal_path, '/') = '\0';
+	rmdir(journal_path);
 }
 
 __attribute__((format(printf, 3, 4))) static int
@@ -196,6 +211,7 @@ Test(log, journal_fields)
 	    "HOLDFAST_SESSION=07\nHOLDFAST_TENANT=x\n"
 	    "HOLDFAST_STORE=a b\n");
 	close(fd);
+	remove_journal();
 }
 
 Test(log, journal_fields_are_not_made_by_values)
@@ -209,6 +225,7 @@ Test(log, journal_fields_are_not_made_by_values)
 	    send_line(fd, "sub: bad store=evil", "bad %s", "store=evil") == 0);
 	cr_assert(strstr(received(), "HOLDFAST_") == NULL);
 	close(fd);
+	remove_journal();
 }
 
 Test(log, journal_fields_of_the_process)
@@ -228,6 +245,30 @@ Test(log, journal_fields_of_the_process)
 	cr_assert(strstr(received(), "SESSION") == NULL);
 	close(fd);
 	close(journal);
-	fd = log_journal_open("/nonexistent");
-	cr_assert(fd == -1);
+	cr_assert_eq(log_socket_open("/nonexistent"), -1);
+	remove_journal();
+}
+
+/* --- syslog --- */
+
+Test(log, syslog_gets_lines_and_its_successor_too)
+{
+	int fd = fake_journal();
+	char want[128];
+	const char *line;
+
+	cr_assert_eq(log_syslog_send(fd, journal_path, "prog", 4, "sub: x"), 0);
+	line = received();
+	/* "<28>Nov  3 10:11:12 prog[4711]: sub: x" */
+	cr_assert_eq(strncmp(line, "<28>", 4), 0, "%s", line);
+	snprintf(want, sizeof(want), " prog[%d]: sub: x", (int)getpid());
+	cr_assert_str_eq(line + strlen("<28>Nov  3 10:11:12"), want);
+	close(journal);
+	cr_assert_eq(log_syslog_send(fd, journal_path, "prog", 4, "lost"), -1);
+	listen_at_journal_path();
+	cr_assert_eq(log_syslog_send(fd, journal_path, "prog", 4, "again"), 0);
+	cr_assert_not_null(strstr(received(), ": again"));
+	close(fd);
+	close(journal);
+	remove_journal();
 }
