@@ -294,6 +294,7 @@ session_json(void *arg, struct session *s)
 	json_set_str(o, "user", i.auth_id);
 	json_set_str(o, "peer", i.peer);
 	json_set_i64(o, "started", i.started);
+	json_set_u64(o, "worker-pid", i.worker_pid);
 	json_set_str(o, "upid", i.upid);
 	if (i.check != NULL) {
 		check = json_new_object();

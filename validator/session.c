@@ -644,6 +644,7 @@ session_get_info(const struct session *s, struct session_info *out)
 	out->peer = s->peer_text;
 	out->upid = s->task != NULL ? task_upid(s->task) : "";
 	out->started = s->started;
+	out->worker_pid = s->worker_pid;
 	if (s->reuse != NULL) {
 		out->check = reuse_state_str(reuse_state(s->reuse));
 		out->checked = reuse_checked(s->reuse);

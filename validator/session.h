@@ -66,6 +66,7 @@ struct session_info {
 	const char *peer;
 	const char *upid; /* "" if there is no task (yet, or any more) */
 	int64_t started;
+	uint32_t worker_pid;
 	const char *check; /* state of the check; NULL for a reader */
 	uint64_t checked;
 	uint64_t left;

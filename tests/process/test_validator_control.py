@@ -32,6 +32,7 @@ def test_status_and_lists(val):
     s = sessions[f'{w.session:016x}']
     assert (s['kind'], s['state'], s['user']) == ('backup', 'open', 'u@pbs')
     assert s['upid'] == w.upid and s['peer'] == '192.0.2.1'
+    assert s['worker-pid'] == os.getpid()
     assert s['check']['state'] == 'running'
     assert sessions[f'{r.session:016x}']['kind'] == 'reader'
     locks = ctl(val, 'lock', 'list')
