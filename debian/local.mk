@@ -2,7 +2,8 @@
 EXTRA_DIST += debian/changelog debian/control debian/copyright debian/rules \
 	debian/source/format debian/po/POTFILES.in debian/po/templates.pot \
 	debian/holdfast-admin.install debian/holdfast-client.install \
-	debian/holdfast-doc.docs debian/holdfast-server.config \
+	debian/holdfast-doc.docs debian/holdfast-doc.install \
+	debian/holdfast-doc.links debian/holdfast-server.config \
 	debian/holdfast-server.install \
 	debian/holdfast-server.lintian-overrides \
 	debian/holdfast-server.postinst debian/holdfast-server.postrm \

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the Debian packages from a copy of the source, twice if asked, has
 # lintian look at them, blhc at the compiler's flags in the log of the build, and
-# hardening-check at each program.
+# hardening-check at each program, and follows the links of the documents.
 #
 #   tests/packages.sh [--twice] FOLDER      where the packages go
 #
@@ -35,6 +35,19 @@ build() {
 	}
 }
 
+# The files that the documents of holdfast-doc refer to are in it.
+check_links() {
+	doc=$out/holdfast/debian/holdfast-doc/usr/share/doc/holdfast-doc
+	find "$doc" -name '*.md' | while read -r page; do
+		grep -o '](\([^):#]\)*' "$page" | cut -c 3- |
+		while read -r file; do
+			[ -e "$(dirname "$page")/$file" ] ||
+				echo "no $file for $page"
+		done
+	done | grep . >&2 && exit 1
+	[ -s "$doc/README.md" ]
+}
+
 rm -rf "$out/holdfast" "$out"/*.deb "$out"/*.changes
 copy_source "$out/holdfast"
 if [ -n "$twice" ]; then
@@ -52,6 +65,7 @@ programs=$(find "$out/holdfast/debian" -path '*/holdfast-*/usr/*bin/*' \
 # protection, so that no program is; ours is compiled with it.
 # shellcheck disable=SC2086 # a list of words
 hardening-check --quiet --nocfprotection $programs
+check_links
 
 if [ -n "$twice" ]; then
 	(umask 0027 && export TZ=Asia/Tokyo LC_ALL=C.UTF-8 && build "$again")
