@@ -80,9 +80,9 @@ class Worker:
 
     def __init__(self, run_dir):
         self.seq = 0
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.sock = instance_module.connect_unix(
+            run_dir / 'worker' / 'auth.sock')
         self.sock.settimeout(60)
-        self.sock.connect(str(run_dir / 'worker' / 'auth.sock'))
         name, _, body, _ = self.receive()
         assert name == 'AUTH_WELCOME'
         self.chain, self.client_ca = body.blob(), body.blob()

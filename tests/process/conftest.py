@@ -48,6 +48,24 @@ def make_folder():
     return path
 
 
+def is_closed_to_others(path):
+    """True if a user without rights gets nothing out of that socket."""
+    code = ('import os, socket, sys\n'
+            's = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n'
+            's.settimeout(60)\n'
+            f'folder = os.open({str(path.parent)!r}, os.O_PATH)\n'
+            'try:\n'
+            f'    s.connect(f"/proc/self/fd/{{folder}}/{path.name}")\n'
+            '    sys.exit(0 if s.recv(100000) == b"" else 1)\n'
+            'except TimeoutError:\n'
+            '    sys.exit(1)\n'
+            'except OSError:\n'
+            '    sys.exit(0)\n')
+    return subprocess.run(
+        ['/usr/bin/python3', '-c', code], user='nobody', group='nogroup',
+        extra_groups=[], timeout=120).returncode == 0
+
+
 def show_logs(inst):
     for path in sorted(inst.log.glob('*.log')):
         print(f'==== {path.name}')

@@ -8,8 +8,8 @@ import os
 import signal
 import time
 
-from instance import wait_for
-from test_server import auth, children, workers
+from instance import children, look_at, wait_for
+from test_server import auth, workers
 
 LONG = bool(os.environ.get('HOLDFAST_LONG'))
 PAUSE = 30 if LONG else 0.3
@@ -56,6 +56,20 @@ def send(pids, signo):
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):  # ended by itself
             os.kill(pid, signo)
+
+
+def stand_still(pids):
+    """Stops them; those that had not ended by themselves before."""
+    send(pids, signal.SIGSTOP)
+    states = {}
+
+    def known():
+        for pid in pids:
+            seen = look_at(pid)
+            states[pid] = seen[1][0] if seen else None
+        return all(s in (None, 'T') for s in states.values())
+    assert wait_for(known)
+    return [pid for pid in pids if states[pid]]
 
 
 def pause(pids, seconds=PAUSE):

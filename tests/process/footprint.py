@@ -45,10 +45,13 @@ def counted(inst):
 
 def private_kib(pid):
     """Memory that the process has alone, and its share of what is shared
-    between a few, which are arenas."""
+    between a few, which are arenas; 0 if it just ended."""
     kib = collections.Counter()
-    for line in pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text() \
-            .splitlines()[1:]:
+    try:
+        text = pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text()
+    except OSError:
+        return 0
+    for line in text.splitlines()[1:]:
         name, value = line.split()[:2]
         kib[name.rstrip(':')] += int(value)
     return kib['Private_Clean'] + kib['Private_Dirty'] + kib['Pss_Shmem']
@@ -58,8 +61,5 @@ def memory_kib(inst):
     """{program: private_kib() of all its processes}."""
     total = collections.Counter()
     for pid, name in processes(inst).items():
-        try:
-            total[name] += private_kib(pid)
-        except OSError:
-            pass  # ended meanwhile
+        total[name] += private_kib(pid)
     return total

@@ -25,8 +25,7 @@ import sys
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-START_SECONDS = 60
-STOP_SECONDS = 30
+START_SECONDS = STOP_SECONDS = 60
 USER, USER2, TOKEN = 'user@pbs', 'user2@pbs', 'backup'
 DAEMON_USERS = ('holdfast', 'holdfast-auth', 'holdfast-validator')
 PROGRAMS = ('holdfast-server', 'holdfast-worker', 'holdfast-auth',
@@ -66,15 +65,59 @@ def wait_for(what, seconds=START_SECONDS, step=0.05):
         pause *= 2
 
 
-def start_time(pid):
-    """When a process started, which tells it from a later one of that pid;
-    None if it is gone or a zombie."""
+def look_at(pid):
+    """(name, fields behind it) of /proc/PID/stat; None if the process is gone
+    or a zombie.  The first of several threads is one while the others still
+    have its files."""
     try:
         stat = pathlib.Path(f'/proc/{pid}/stat').read_text()
     except OSError:
         return None
-    fields = stat.rpartition(')')[2].split()
-    return None if fields[0] in 'ZX' else int(fields[19])
+    name, _, rest = stat.partition('(')[2].rpartition(')')
+    fields = rest.split()
+    return None if fields[0] in 'ZX' and int(fields[17]) < 2 \
+        else (name, fields)
+
+
+def start_time(pid):
+    """When a process started, which tells it from a later one of that pid;
+    None if it is gone or a zombie."""
+    seen = look_at(pid)
+    return int(seen[1][19]) if seen else None
+
+
+def children(parent, program):
+    """The pids of a process's running children that execute this program."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        seen = look_at(pid)
+        # In /proc a name has at most 15 characters.
+        if seen and seen[0] == program[:15] and int(seen[1][1]) == parent:
+            found.append(int(pid))
+    return sorted(found)
+
+
+def connect_unix(path):
+    """Through /proc, since a socket's address is at most 107 bytes."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        s.connect(f'/proc/self/fd/{folder}/{path.name}')
+    except OSError:
+        s.close()
+        raise
+    finally:
+        os.close(folder)
+    return s
+
+
+def reserve_port():
+    """A socket with a free port, which nobody else gets as long as it is
+    open; a server, which sets SO_REUSEADDR, may listen there all the same."""
+    s = socket.socket()
+    s.bind(('127.0.0.1', 0))
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return s
 
 
 def reachable_by_others(folder):
@@ -92,6 +135,7 @@ class Instance:
         self.state_file = self.dir / 'instance.json'
         self.state = {}
         self.environment = {}  # of the validator, beside our own
+        self.reserved = None  # keeps others from our port
         try:
             self.state = json.loads(self.state_file.read_text())
         except (FileNotFoundError, NotADirectoryError):
@@ -263,13 +307,7 @@ class Instance:
 
     def answers(self, path):
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
-                # Through /proc, since a socket's address is at most 107 bytes.
-                fd = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-                try:
-                    s.connect(f'/proc/self/fd/{fd}/{path.name}')
-                finally:
-                    os.close(fd)
+            connect_unix(path).close()
             return True
         except OSError:
             return False
@@ -319,7 +357,7 @@ class Instance:
         r = subprocess.run(
             [self.programs / 'holdfast-admin', '-c', self.etc,
              '--run-dir', self.run_dir, *args],
-            input=data, capture_output=True, text=True, timeout=120)
+            input=data, capture_output=True, text=True, timeout=600)
         if check and r.returncode != 0:
             raise InstanceError('holdfast-admin ' +
                                 ' '.join(map(str, args)) + ': ' +
@@ -406,21 +444,11 @@ class Instance:
         self.save()
 
     def start_server_on_free_port(self):
-        """Between finding a free port and using it, somebody else may take
-        it: then with another one."""
-        for attempt in range(5):
-            with socket.socket() as s:
-                s.bind(('127.0.0.1', 0))
-                self.state['port'] = s.getsockname()[1]
-            self.write_confs()
-            try:
-                self.start_server()
-                return
-            except InstanceError:
-                if attempt == 4 or \
-                        'in use' not in self.log_tail('server').lower():
-                    raise
-                self.end('server')
+        """Also between two servers the port is ours."""
+        self.reserved = reserve_port()
+        self.state['port'] = self.reserved.getsockname()[1]
+        self.write_confs()
+        self.start_server()
 
     def make_accounts(self):
         s = self.state
@@ -438,6 +466,8 @@ class Instance:
     def stop(self):
         self.end('server')
         self.end('validator')
+        if self.reserved:
+            self.reserved.close()
 
     def remove(self):
         self.stop()

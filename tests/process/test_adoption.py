@@ -56,6 +56,7 @@ def test_handed_over_and_taken_back(instance, backed_up, snapshot):
     conf = instance.etc / 'datastores.d' / f'{name}.conf'
     written = conf.read_text()
 
+    assert wait_for(lambda: not instance.admin_json('session', 'list'))
     # While the other datastore is at work, and without a restart.
     pid = instance.pid('validator')
     other = snapshot()

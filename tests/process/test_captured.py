@@ -233,13 +233,10 @@ def hide_landlock():
 @pytest.mark.parametrize('name', ['server', 'validator'])
 def test_required_sandbox(name):
     inst = TestInstance(make_folder())
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
     try:
         required = {'require-sandbox': 'yes'}
         inst.prepare((), required, required, {})
-        inst.state['port'] = port
+        inst.state['port'] = 8007  # nobody gets so far as to listen
         inst.write_confs()
         r = subprocess.run(
             [inst.programs / f'holdfast-{name}', '-f', '-c',

@@ -10,6 +10,8 @@ import instance as instance_module
 import pbs
 from store import time_text
 
+INSTANCE = {'faults': True}
+
 
 def backup(instance, name, path, snapshot, *more, **kw):
     r = instance.client('backup', f'{name}:{path}', '--backup-id',
@@ -182,13 +184,13 @@ def test_other_identities(instance, folder, source, snapshot, image):
     assert r.returncode == 4
 
 
-def test_a_killed_client_leaves_nothing(instance, store, folder, snapshot):
+def test_a_killed_client_leaves_nothing(instance, faults, store, source,
+                                        snapshot, image):
     """Killed while it sends: the snapshot goes, the group is free again."""
-    new = snapshot()
-    path = folder / 'big'
-    with open('/dev/urandom', 'rb') as random, open(path, 'wb') as f:
-        for _ in range(64):
-            f.write(random.read(pbs.CHUNK))
+    new, data = snapshot(), image(8, seed=9)
+    path = source(data)
+    # The last one takes as long as it has to.
+    faults.hold_checks(pbs.sha256(data[-pbs.CHUNK:]))
     child = subprocess.Popen(
         [instance_module.find_build() / 'holdfast', 'backup',
          f'disk.img:{path}', '--backup-id', new[1],
@@ -199,6 +201,7 @@ def test_a_killed_client_leaves_nothing(instance, store, folder, snapshot):
                     for s in instance.admin_json('session', 'list')))
     child.kill()
     child.wait()
+    faults.clear()
     assert instance_module.wait_for(
         lambda: not instance.admin_json('session', 'list'))
     assert not store.snapshot_path(new).exists()

@@ -13,9 +13,8 @@ import time
 import pytest
 
 import pbs
-from instance import start_time, wait_for
+from instance import children, start_time, wait_for
 from pbs import PbsError
-from test_server import children
 
 INSTANCE = {'faults': True}
 NAME = 'disk.img.fidx'
@@ -296,7 +295,8 @@ def test_chunks_that_cannot_be_written(instance, faults, store, base,
     assert r.returncode == 1 and os.strerror(why) in r.stderr
     assert not store.snapshot_path(second).exists()
     assert store.verify_state(first) is None
-    assert wait_for(lambda: not instance.locks(second))
+    # Its locks are free before its folder is gone.
+    assert wait_for(lambda: not instance.session_of(second))
     assert not store.leftovers()
     # The session itself lives on, for a client that tries again.
     with instance.backup(second) as session:

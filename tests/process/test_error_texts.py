@@ -316,6 +316,7 @@ def test_base_in_use(world):
     with world.instance.backup(('host', 'base', 1600009999)):
         begins(world.request('DELETE', 'snapshots', world.base), 400,
                'unable to acquire lock on snapshot directory "host/base/')
+    assert wait_for(lambda: not world.instance.locks(world.base))
 
 
 def test_protected(world):

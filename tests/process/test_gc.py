@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from instance import wait_for
+from deaths import jobs
+from instance import start_time, wait_for
 from pbs import CHUNK, blob
 from store import time_text
 from vtools import (backup, chunk, failure, later, lent, make_small_validator,
@@ -405,36 +406,27 @@ def test_stopped(val):
     assert has(val, 420) == [True]
 
 
-def job_pids(inst):
-    """Of the validator's jobs."""
-    children = pathlib.Path(
-        f'/proc/{inst.pid("validator")}/task/{inst.pid("validator")}/children')
-    return [int(p) for p in children.read_text().split()
-            if 'holdfast-job' in pathlib.Path(f'/proc/{p}/cmdline')
-            .read_text()]
-
-
 def test_killed_job_ends_the_task(val):
     upid = start_held(val, 'mark')
-    pid, = job_pids(val)
+    pid, = jobs(val)
     os.kill(pid, signal.SIGKILL)
     lines = finish(val, upid)
     assert lines[-1] == 'TASK ERROR: job process ended: killed by signal 9 '\
         '(Killed)'
     hold(val, 'mark').unlink()
-    assert wait_for(lambda: not job_pids(val))
+    assert wait_for(lambda: not jobs(val))
     collect(val)
 
 
 @pytest.mark.parametrize('signo', [signal.SIGTERM, signal.SIGKILL])
 def test_ends_with_the_validator(val, signo):
     upid = start_held(val, 'mark')
-    pid, = job_pids(val)
+    pid, = jobs(val)
     if signo == signal.SIGTERM:
         val.end('validator')
     else:
         val.kill_validator()
-    assert wait_for(lambda: not pathlib.Path(f'/proc/{pid}').exists())
+    assert wait_for(lambda: not start_time(pid))
     val.start_validator()
     assert finish(val, upid)[-1] == 'TASK ERROR: the server ended'
     hold(val, 'mark').unlink()

@@ -11,8 +11,8 @@ import subprocess
 import pytest
 
 from conftest import make_folder
-from instance import TOP, Instance, find_build, start_time, wait_for
-from test_server import children
+from instance import (TOP, Instance, children, find_build, start_time,
+                      wait_for)
 
 PROGRAM = TOP / 'tests' / 'instance'
 VARIABLES = [

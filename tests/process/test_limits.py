@@ -8,7 +8,7 @@ import pytest
 
 from instance import wait_for
 from pbs import CHUNK, PbsError, blob, sha256
-from vtools import backup, failure, lent, make_validator, new_group
+from vtools import backup, chunk, failure, lent, make_validator, new_group
 from vworker import READER, Closed, Failed, Worker
 
 INSTANCE = {'server_options': {'max-connections-per-user': 2,
@@ -95,10 +95,15 @@ def test_a_tenant_at_its_limit_does_not_stop_another(val):
         f.start()
     try:
         assert wait_for(lambda: all(f.done > 4 for f in floods))
+        w = Worker(val).open(new_group(), auth_id=OTHER)
+        w.create('a.img.fidx', 1, 10 * CHUNK)
+        chunks = [(blob(raw), d) for raw, d in map(chunk, range(100, 110))]
         before = [f.done for f in floods]
-        backup(val, new_group(), range(100, 110), auth_id=OTHER)
+        for encoded, d in chunks:
+            w.deposit(encoded, d, CHUNK)
         during = [f.done - n for f, n in zip(floods, before)]
         assert all(f.is_alive() for f in floods)
+        w.close()
     finally:
         for f in floods:
             f.going = False

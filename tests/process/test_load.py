@@ -11,7 +11,7 @@ import pbs
 from instance import wait_for
 from pbs import CHUNK
 from test_metrics import metrics
-from test_server import workers
+from test_server import SPARES, workers
 
 INSTANCE = {'server_options': {'max-connections-per-user': 200},
             'validator_options': {'max-sessions-per-user': 200,
@@ -23,16 +23,22 @@ root_only = pytest.mark.skipif(os.getuid() != 0,
                                reason='only root sees descriptors and memory')
 
 
+# With the pools of spare processes full.
+RESTING = {'holdfast-server': 1, 'holdfast-auth': 1, 'holdfast-hasher': 2,
+           'holdfast-worker': SPARES, 'holdfast-validator': 1,
+           'holdfast-checker': 2}
+
+
 def at_rest(inst):
-    """(processes, descriptors) when all sessions are over and the pools of
-    spare processes are full."""
+    """(processes, descriptors) when all sessions are over."""
     assert wait_for(lambda: not inst.admin_json('session', 'list'))
     last = []
 
     def settled():
         last.append(footprint.counted(inst))
-        return len(last) > 5 and all(c == last[-1] for c in last[-5:])
-    assert wait_for(settled, step=0.1)
+        return len(last) > 5 and all(c == last[-1] for c in last[-5:]) and \
+            last[-1][0] == RESTING
+    assert wait_for(settled, step=0.1), last[-1]
     return last[-1]
 
 
@@ -42,7 +48,7 @@ def test_many_connections_leave_nothing(instance):
     crowd.come_and_go(instance.connect, headers, 40)
     before = at_rest(instance)
     crowd.come_and_go(instance.connect, headers, MANY)
-    assert at_rest(instance) == before
+    assert wait_for(lambda: footprint.counted(instance) == before), before
 
 
 def test_idle_sessions_do_not_hinder_busy_ones(instance, snapshot, image):

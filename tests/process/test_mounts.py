@@ -249,7 +249,7 @@ def test_unmounted_while_it_runs(instance, store, disk, snapshot):
             session.previous(NAME)
             assert 'not mounted' in session.wait_aborted()
         finally:
-            subprocess.run(['umount', store.path], check=True)
+            subprocess.run(['umount', '-l', store.path], check=True)
             (store.path / 'kept').rename(chunk)
     assert store.verify_state(first) is None
     assert d.backup()['chunks-reused'] == 2

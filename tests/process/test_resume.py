@@ -10,9 +10,8 @@ import pytest
 
 import pbs
 from deaths import kill_workers
-from instance import wait_for
+from instance import children, wait_for
 from pbs import CHUNK, PbsError, sha256
-from test_server import children
 
 INSTANCE = {'faults': True, 'store_options': {'stat-threads': 1}}
 NAME = 'disk.img.fidx'

@@ -142,6 +142,7 @@ def test_what_a_client_says_of_verification_changes_nothing(
         assert instance.session_of(second)['check']['state'] == 'running'
         assert wait_for(lambda: instance.session_of(second)['check'][
             'checked'] == 2)
+    assert wait_for(lambda: not instance.locks(first))
     # Nor can it make its snapshot no base.
     third = snapshot(first)
     with instance.backup(third) as session:

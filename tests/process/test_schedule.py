@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from deaths import jobs, send, stand_still
 from instance import InstanceError, wait_for
 
 NAME = 'root.pxar.didx'
@@ -143,33 +144,15 @@ def test_collection_and_verification(instance, schedule, snapshot, store):
     assert wait_for(lambda: entry(instance, 'gc')['last'] > first)
 
 
-def job_pids(inst):
-    pids = []
-    for pid in filter(str.isdigit, os.listdir('/proc')):
-        try:
-            with open(f'/proc/{pid}/stat') as f:
-                stat = f.read()
-            if '(holdfast-job)' in stat and \
-                    int(stat.rpartition(')')[2].split()[1]) == \
-                    inst.pid('validator'):
-                pids.append(int(pid))
-        except OSError:
-            pass
-    return pids
-
-
 def test_never_two_of_a_kind(instance, schedule, snapshot):
     snap = snapshot()
     back_up(instance, snap)
     for _ in range(100):
         upid = instance.admin('verify', instance.store_name).strip()
-        pids = job_pids(instance)
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        if any(t['upid'] == upid for t in running(instance)):
+        pids = stand_still(jobs(instance))
+        if pids:
             break
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        assert ended(instance, upid)
     try:
         schedule(f'verify-job "alone" {{ schedule = "{ALWAYS}" }}\n'
                  f'gc-schedule = "{ALWAYS}"\n')
@@ -181,8 +164,7 @@ def test_never_two_of_a_kind(instance, schedule, snapshot):
         # Another kind does not mind.
         ran(instance, 'gc')
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        send(pids, signal.SIGCONT)
     assert ended(instance, upid)
     assert ended(instance, ran(instance, 'verify', 'alone')['upid']) == 'OK'
     assert wait_for(lambda: 'error' not in entry(instance, 'verify', 'alone'))

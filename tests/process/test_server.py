@@ -13,27 +13,12 @@ import pytest
 
 import pbs
 from conftest import TestInstance
-from instance import wait_for
+from instance import children, wait_for
 from pbs import PbsError
 
 TIMEOUT = 60
 SPARES = 4  # spare-workers by default
 REFUSING_MAX = 16  # MASTER_REFUSING_MAX
-
-
-def children(pid, program):
-    """The running children of a process that execute this program."""
-    found = []
-    for path in pathlib.Path('/proc').glob('[0-9]*/stat'):
-        try:
-            fields = path.read_text().rpartition(')')[2].split()
-            name = (path.parent / 'cmdline').read_bytes().split(b'\0')[0]
-        except OSError:
-            continue
-        if int(fields[1]) == pid and fields[0] not in 'ZX' and \
-                os.path.basename(name) == program.encode():
-            found.append(int(path.parent.name))
-    return sorted(found)
 
 
 def workers(inst):

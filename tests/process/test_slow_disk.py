@@ -135,7 +135,7 @@ def test_others_go_on(inst, slow, snapshot, ms):
         slow.slow_down(10)
     backup.end()
     assert restored(inst, 'slow', snap) == b''.join(pieces)
-    assert not inst.admin_json('lock', 'list')
+    assert wait_for(lambda: not inst.admin_json('lock', 'list'))
 
 
 def test_a_check_on_a_slow_disk_can_be_stopped(inst, slow, snapshot):

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from instance import InstanceError, wait_for
+from instance import InstanceError, reserve_port, wait_for
 
 TIMEOUT = 60
 PING = b'GET /api2/json/ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
@@ -106,12 +106,6 @@ def test_client_certificates(fresh_instance, folder):
         assert s.recv(1000).startswith(b'HTTP/1.1 401 ')
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
 def listen(ports, **options):
     names = ', '.join(f'"127.0.0.1:{port}"' for port in ports)
     return {'listen': f'{{ {names} }}', **options}
@@ -123,26 +117,23 @@ def test_client_certificates_of_one_listener(fresh_instance, folder):
     inst = fresh_instance()
     good = client_of(folder, 'ours')
     ca = f'"{folder}/ours.pem"'
-    for _ in range(5):  # somebody else may take the port before we do
-        inner, outer = inst.port, free_port()
-        try:
-            restart(inst, listen((inner, outer), **{
-                'client-ca': ca,
-                'client-ca-listen': f'{{ "127.0.0.1:{outer}" }}'}))
-            break
-        except InstanceError:
-            inst.end('server')
-    assert wait_for(lambda: answers(inst, context()), TIMEOUT)
-    assert answers(inst, good)
-    assert answers(inst, context(), outer) is None
-    assert answers(inst, good, outer).startswith(b'HTTP/1.1 200 ')
-    # And so after a reload.
-    inst.kill('server', signal.SIGHUP)
-    log = inst.log / 'server.log'
-    assert wait_for(lambda: 'configuration read again' in log.read_text())
-    assert wait_for(lambda: answers(inst, good, outer), TIMEOUT)
-    assert answers(inst, context(), outer) is None
-    assert answers(inst, context())
+    with reserve_port() as reserved:
+        outer = reserved.getsockname()[1]
+        restart(inst, listen((inst.port, outer), **{
+            'client-ca': ca,
+            'client-ca-listen': f'{{ "127.0.0.1:{outer}" }}'}))
+        assert wait_for(lambda: answers(inst, context()), TIMEOUT)
+        assert answers(inst, good)
+        assert answers(inst, context(), outer) is None
+        assert answers(inst, good, outer).startswith(b'HTTP/1.1 200 ')
+        # And so after a reload.
+        inst.kill('server', signal.SIGHUP)
+        log = inst.log / 'server.log'
+        assert wait_for(
+            lambda: 'configuration read again' in log.read_text())
+        assert wait_for(lambda: answers(inst, good, outer), TIMEOUT)
+        assert answers(inst, context(), outer) is None
+        assert answers(inst, context())
 
 
 @pytest.mark.parametrize('options, text', [

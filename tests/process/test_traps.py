@@ -181,6 +181,7 @@ def test_no_base_if_the_newest_failed(instance, snapshot, store):
         assert s.previous_time() is None
         with pytest.raises(PbsError, match='no valid previous backup'):
             s.previous('a.didx')
+    assert wait_for(lambda: not instance.locks(first))
     with instance.backup(snapshot(second)) as s:
         s.backup_dynamic('a.didx', [b'y' * 4096])
         third = s.snapshot
@@ -273,6 +274,7 @@ def test_all_is_free_at_once_after_finish(instance, snapshot):
                      named(snap), body=blob(b'log')).check()
         with instance.backup(snapshot(snap)) as following:
             assert following.previous_time() == snap[2]
+        assert wait_for(lambda: not instance.locks(snap))
         conn.delete(f'{base}/snapshots', **which)
 
 

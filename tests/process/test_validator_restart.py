@@ -132,8 +132,6 @@ def test_finishing_goes_on_without_its_worker(val):
 
 def test_who_does_not_come_back_is_reaped(val):
     inst = val
-    inst.change_options({'resume-time': '2s'}, {})
-    inst.restart_validator()
     snap = new_group()
     w = Worker(inst).open(snap)
     upload_image(w, 'a.img.fidx', [chunk(1)])
@@ -142,6 +140,8 @@ def test_who_does_not_come_back_is_reaped(val):
     inst.start_validator()
     f = failure(Worker(inst).open, snap)
     assert 'another backup is already running' in f.text
+    inst.change_options({'resume-time': '2s'}, {})
+    inst.restart_validator()
     wait_gone(inst, w)
     assert wait_for(lambda: 'TASK ERROR' in
                     task_log(Worker(inst), w.upid)[-1])

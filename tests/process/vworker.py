@@ -15,6 +15,8 @@ import socket
 import struct
 import time
 
+from instance import connect_unix
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 MAGIC = 0x43504648
 HEADER = struct.Struct('<IHHIIQQ')
@@ -142,20 +144,15 @@ class Worker:
         self.answers = {}
         self.unasked = []
         end = time.monotonic() + WAIT
-        path = self.inst.run_dir / 'worker'
+        path = self.inst.run_dir / 'worker' / 'validator.sock'
         while True:
-            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            fd = os.open(path, os.O_PATH | os.O_DIRECTORY)
             try:
-                self.sock.connect(f'/proc/self/fd/{fd}/validator.sock')
+                self.sock = connect_unix(path)
                 break
             except OSError:
-                self.sock.close()
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.02)
-            finally:
-                os.close(fd)
         self.sock.settimeout(WAIT)
         if hello:
             self.welcome, _ = self.ask('HELLO', version_min=1, version_max=1,
