@@ -288,6 +288,17 @@ lmdb_del(struct lmdb_txn *t, unsigned int db, const void *key, size_t key_len,
 }
 
 int
+lmdb_db_empty(struct lmdb_txn *t, unsigned int db, struct err *e)
+{
+	int rc;
+
+	if (refuse_if_bad(t, e) == -1)
+		return -1;
+	rc = mdb_drop(t->txn, db, 0);
+	return rc == 0 ? 0 : spoil(t, rc, "empty", e);
+}
+
+int
 lmdb_db_size(struct lmdb_txn *t, unsigned int db, size_t *size_out,
     struct err *e)
 {

@@ -55,6 +55,9 @@ int lmdb_insert(struct lmdb_txn *t, unsigned int db, const void *key,
 int lmdb_del(struct lmdb_txn *t, unsigned int db, const void *key,
     size_t key_len, struct err *e);
 
+/* Deletes all that is in it, whose room is free from the commit on. */
+int lmdb_db_empty(struct lmdb_txn *t, unsigned int db, struct err *e);
+
 /* Bytes of the map that the database holds, without what is free. */
 int lmdb_db_size(struct lmdb_txn *t, unsigned int db, size_t *size_out,
     struct err *e);

@@ -12,8 +12,10 @@
 #include <string.h>
 
 #include "common/io.h"
+#include "common/mem.h"
 #include "common/str.h"
 #include "common/format/auth_id.h"
+#include "validator/forget.h"
 #include "validator/store/group.h"
 #include "validator/store/listing.h"
 #include "validator/store/record_file.h"
@@ -49,16 +51,43 @@ group_list(struct call *c, struct err *e)
 static int
 group_delete(struct call *c, struct err *e)
 {
-	struct group_removed r;
+	struct group_removed *r = c->state;
 
-	if (group_dir_remove(c->vs->store, &c->ns, &c->snap.group, &r, e) == -1)
+	if (group_dir_remove(c->vs->store, &c->ns, &c->snap.group, r, e) == -1)
 		return -1;
-	c->n[0] = r.snapshots;
-	c->n[1] = r.kept;
-	if (r.kept > 0 && (c->m.flags & 1))
+	c->n[0] = r->snapshots;
+	c->n[1] = r->kept;
+	if (r->kept > 0 && (c->m.flags & 1))
 		return err_set(e, ERR_EXISTS,
 		    "group only partially deleted due to protected snapshots");
 	return 0;
+}
+
+static void
+group_deleted(struct call *c)
+{
+	const struct group_removed *r = c->state;
+
+	forget_verified(c->v, c->vs->conf->title, &c->ns, &c->snap.group,
+	    r->times, r->snapshots);
+	call_end(c);
+}
+
+static void
+group_delete_begin(struct call *c)
+{
+	c->state = xcalloc(1, sizeof(struct group_removed));
+	call_submit(c, group_delete, group_deleted);
+}
+
+static void
+group_delete_fini(struct call *c)
+{
+	struct group_removed *r = c->state;
+
+	if (r != NULL)
+		free(r->times);
+	free(r);
 }
 
 /* --- notes --- */
@@ -154,7 +183,8 @@ const struct call_row call_group_rows[] = {
 	.run = group_list},
     {.op = CALL_GROUP_DELETE,
 	.flags = WRITE | CALL_F_LOCK,
-	.run = group_delete,
+	.begin = group_delete_begin,
+	.fini = group_delete_fini,
 	.lock = LOCK_GROUP_TREE,
 	.lock_text = "possible running backup"},
     {.op = CALL_GROUP_NOTES_GET, .flags = READ, .run = group_notes},

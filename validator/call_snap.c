@@ -17,11 +17,11 @@
 #include "common/mem.h"
 #include "common/format/blob.h"
 #include "validator/checker.h"
+#include "validator/forget.h"
 #include "validator/manifest_edit.h"
 #include "validator/store/group.h"
 #include "validator/store/listing.h"
 #include "validator/store/snapshot.h"
-#include "validator/store/verified.h"
 #include "validator/validator.h"
 
 /* --- SNAP_LIST (wire-protocol 3.4, 6.4) --- */
@@ -106,6 +106,9 @@ snap_deleted(struct call *c)
 {
 	struct err e;
 
+	if (c->rv == 0)
+		forget_verified(c->v, c->vs->conf->title, &c->ns,
+		    &c->snap.group, &c->snap.time, 1);
 	if (c->rv == -1 || c->n[0] == 0 ||
 	    call_lock(c, LOCK_GROUP, &c->ns, &c->snap, "in use", &e) == -1)
 		call_end(c);

@@ -221,6 +221,14 @@ begin_done(struct store_job *job)
 	struct session *s = finish_step_done(job, &f);
 
 	if (!finish_is_over(s)) {
+		/* No reason to lose a backup: it waits for its verification
+		 * in memory too. */
+		if (f->req.rv == -1 && f->req.err.code == ERR_NOSPACE) {
+			log_err_e("finish", &f->req.err,
+			    "cannot record a new snapshot store=%s",
+			    s->vs->conf->title);
+			f->req.rv = 0;
+		}
 		if (f->req.rv == -1)
 			finish_refuse(s, &f->req.err);
 		else

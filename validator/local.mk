@@ -54,6 +54,7 @@ libvalidator_a_SOURCES = \
 	validator/deposit.c \
 	validator/finish.c validator/finish.h validator/finish_int.h \
 	validator/finish_commit.c \
+	validator/forget.c validator/forget.h \
 	validator/jobs/gc_serve.c validator/jobs/job_step.c \
 	validator/jobs/jobs.c validator/jobs/jobs.h validator/jobs/jobs_int.h \
 	validator/jobs/verify.h validator/jobs/verify_int.h \

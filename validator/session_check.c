@@ -19,13 +19,13 @@
 #include "common/mem.h"
 #include "common/str.h"
 #include "validator/checker.h"
+#include "validator/forget.h"
 #include "validator/manifest_edit.h"
 #include "validator/reuse.h"
 #include "validator/store/chunk_store.h"
 #include "validator/store/damage.h"
 #include "validator/store/layout.h"
 #include "validator/store/reuse_scan.h"
-#include "validator/store/verified.h"
 #include "validator/task.h"
 #include "validator/validator.h"
 
@@ -351,33 +351,10 @@ check_marked(void *arg, const struct err *why, bool no_manifest)
 }
 
 static void
-forget_run(struct store_job *job)
-{
-	struct session_req *r = (struct session_req *)job;
-	struct session *s = r->s;
-	struct backup_snapshot base = {s->snap.group, s->base_time};
-
-	r->rv = verified_del(s->v->verified, s->vs->store->name, &s->ns, &base,
-	    &r->err);
-}
-
-static void
-forget_done(struct store_job *job)
-{
-	struct session_req *r = (struct session_req *)job;
-
-	if (r->rv == -1)
-		log_err_e("session", &r->err, "cannot forget a verification");
-	session_unhold(r->s);
-	free(r);
-}
-
-static void
 check_mark(void *ctx, const char *what)
 {
 	struct session *s = ctx;
 	struct backup_snapshot base = {s->snap.group, s->base_time};
-	struct session_req *forget;
 	char text[SNAPSHOT_STR_MAX + 1];
 	struct checker_op op = {
 	    .op = MANIFEST_OP_VERIFY,
@@ -401,11 +378,8 @@ check_mark(void *ctx, const char *what)
 	session_hold(s);
 	manifest_edit_start(s->v->edits, s->vs, &s->ns, &base, &op,
 	    task_upid(s->task), check_marked, s);
-	forget = xcalloc(1, sizeof(*forget));
-	forget->s = s;
-	session_hold(s);
-	session_req_submit(forget, &s->v->verified_flow, forget_run,
-	    forget_done);
+	forget_verified(s->v, s->vs->conf->title, &s->ns, &base.group,
+	    &base.time, 1);
 }
 
 static void

@@ -265,7 +265,7 @@ start_state(struct validator *v, struct err *e)
 
 	rv = lockdb_open(&v->locks, locks, 0, &rebooted, e);
 	if (rv == 0)
-		rv = verified_open(&v->verified, verified, e);
+		rv = verified_open(&v->verified, verified, 0, e);
 	if (rv == 0)
 		rv = audit_open(&v->audit, state, &v->conf.audit, e);
 	free(state);

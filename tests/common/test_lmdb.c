@@ -218,6 +218,25 @@ Test(lmdb, del_prefix)
 	cr_expect(lmdb_commit(&t, &e) == 0);
 }
 
+Test(lmdb, empty)
+{
+	struct lmdb_txn *t;
+	char out[128] = "";
+	size_t size;
+	struct err e;
+
+	fill();
+	t = begin(1);
+	cr_expect(lmdb_db_empty(t, a, &e) == 0);
+	cr_expect(lmdb_db_size(t, a, &size, &e) == 0 && size == 0);
+	cr_expect(lmdb_put(t, a, "new", 3, "x", 1, &e) == 0);
+	cr_expect(lmdb_commit(&t, &e) == 0);
+	t = begin(0);
+	lmdb_each(t, a, NULL, 0, collect, out, &e);
+	lmdb_abort(&t);
+	cr_expect_str_eq(out, "new ");
+}
+
 Test(lmdb, open_failures)
 {
 	struct lmdb *other = db;

@@ -232,6 +232,9 @@ Test(group, goes_with_its_snapshots)
 	    e.msg);
 	cr_expect_eq(r.snapshots, 2);
 	cr_expect_eq(r.kept, 0);
+	cr_expect_eq(r.times[0], 1651479094);
+	cr_expect_eq(r.times[1], 1651479093);
+	free(r.times);
 	cr_expect_not(fixture_exists("ns/a/vm/100"));
 	cr_expect(fixture_exists("ns/a/vm/101/owner"));
 	cr_expect_eq(group_dir_remove(fx.store, &ns, &g, &r, &e), -1);
@@ -278,6 +281,7 @@ Test(group, stays_with_what_is_protected)
 	cr_assert_eq(group_dir_remove(fx.store, &ns, &g, &r, NULL), 0);
 	cr_expect_eq(r.snapshots, 1);
 	cr_expect_eq(r.kept, 1);
+	free(r.times);
 	cr_expect(fixture_exists("vm/100/owner"));
 	cr_expect(fixture_exists("vm/100/2022-05-02T08:11:33Z"));
 	cr_expect_not(fixture_exists("vm/100/2022-05-02T08:11:34Z"));

@@ -257,8 +257,8 @@ record_run(struct store_job *job)
 		k->rv = verified_put(k->v->verified, store, &k->ns, &k->snap,
 		    k->started, &k->err);
 	else
-		k->rv = verified_del(k->v->verified, store, &k->ns, &k->snap,
-		    &k->err);
+		k->rv = verified_del(k->v->verified, store, &k->ns,
+		    &k->snap.group, &k->snap.time, 1, &k->err);
 }
 
 static void
@@ -269,6 +269,9 @@ record_done(struct store_job *job)
 
 	if (k->rv == -1)
 		log_err_e("verify", &k->err, "cannot record a verification");
+	else if (k->rv == 1)
+		log_warn("verify",
+		    "the record of verifications was full and begins anew");
 	snap_unlock(k, k->r);
 	request_end(k, &reply);
 }

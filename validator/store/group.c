@@ -311,11 +311,12 @@ group_dir_remove(struct store *s, const struct backup_ns *ns,
 	struct backup_snapshot snap = {.group = *g};
 	struct snap_info *snaps;
 	size_t n, i;
-	int rv = 0;
+	int rv;
 
 	*out = (struct group_removed){0};
 	if (snap_dir_list(s, ns, g, &snaps, &n, e) == -1)
 		return -1;
+	rv = mem_grow(&out->times, n, sizeof(*out->times), e);
 	for (i = 0; rv == 0 && i < n; i++) {
 		if (snaps[i].is_protected) {
 			out->kept++;
@@ -324,7 +325,7 @@ group_dir_remove(struct store *s, const struct backup_ns *ns,
 		snap.time = snaps[i].time;
 		rv = snap_dir_remove(s, ns, &snap, e);
 		if (rv == 0)
-			out->snapshots++;
+			out->times[out->snapshots++] = snap.time;
 	}
 	free(snaps);
 	if (rv == 0 && out->kept == 0)

@@ -51,6 +51,7 @@ int group_dir_list(struct store *s, const struct backup_ns *ns,
 struct group_removed {
 	uint64_t snapshots; /* removed */
 	uint64_t kept;      /* protected */
+	int64_t *times;     /* of those removed; the caller's */
 };
 /* With the group's tree lock: every snapshot that is not protected, then, if
  * none remained, the group.  ERR_NOT_FOUND with the words "ENOENT: No such

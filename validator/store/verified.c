@@ -16,9 +16,7 @@
 #include "common/mem.h"
 #include "common/wire.h"
 
-#define MAP_SIZE                                                    \
-	((size_t)1 << 30) /* of addresses; the file grows as needed \
-			   */
+#define MAP_SIZE ((size_t)1 << 30)
 #define KEY_LEN (2 * DIGEST_LEN)
 #define VALUE_LEN 8
 #define WAITING_LEN                                                      \
@@ -29,15 +27,18 @@ struct verified {
 	struct lmdb *env;
 	unsigned int db;
 	unsigned int waiting;
+	size_t map_size;
 };
 
 int
-verified_open(struct verified **out, const char *dir, struct err *e)
+verified_open(struct verified **out, const char *dir, size_t map_size,
+    struct err *e)
 {
 	struct verified *v = xcalloc(1, sizeof(*v));
 
 	*out = NULL;
-	if (lmdb_open(&v->env, dir, MAP_SIZE, 2, LMDB_F_CREATE, 0600, e) ==
+	v->map_size = map_size != 0 ? map_size : MAP_SIZE;
+	if (lmdb_open(&v->env, dir, v->map_size, 2, LMDB_F_CREATE, 0600, e) ==
 		-1 ||
 	    lmdb_db_open(v->env, "snapshots", &v->db, e) == -1 ||
 	    lmdb_db_open(v->env, "waiting", &v->waiting, e) == -1) {
@@ -83,6 +84,16 @@ make_key(const char *store, const struct backup_ns *ns,
 	digest_ctx_free(ctx);
 }
 
+/* LMDB needs room for deletions too, so a table stops long before the map
+ * is full. */
+static bool
+has_room(const struct verified *v, struct lmdb_txn *t, unsigned int db)
+{
+	size_t size;
+
+	return lmdb_db_size(t, db, &size, NULL) == 0 && size <= v->map_size / 2;
+}
+
 int
 verified_put(struct verified *v, const char *store, const struct backup_ns *ns,
     const struct backup_snapshot *snap, int64_t when, struct err *e)
@@ -90,14 +101,18 @@ verified_put(struct verified *v, const char *store, const struct backup_ns *ns,
 	uint8_t key[KEY_LEN], val[VALUE_LEN];
 	struct lmdb_txn *t;
 	struct wire_w w;
+	bool full;
 
 	make_key(store, ns, snap, key);
 	wire_w_init(&w, val, sizeof(val));
 	wire_w_i64(&w, when);
 	if (lmdb_begin(v->env, 1, &t, e) == -1)
 		return -1;
+	full = !has_room(v, t, v->db);
+	if (full)
+		lmdb_db_empty(t, v->db, NULL);
 	lmdb_put(t, v->db, key, sizeof(key), val, sizeof(val), NULL);
-	return lmdb_commit(&t, e);
+	return lmdb_commit(&t, e) == 0 ? full : -1;
 }
 
 int
@@ -129,15 +144,20 @@ verified_get(struct verified *v, const char *store, const struct backup_ns *ns,
 
 int
 verified_del(struct verified *v, const char *store, const struct backup_ns *ns,
-    const struct backup_snapshot *snap, struct err *e)
+    const struct backup_group *g, const int64_t *times, size_t n, struct err *e)
 {
+	struct backup_snapshot snap = {.group = *g};
 	uint8_t key[KEY_LEN];
 	struct lmdb_txn *t;
+	size_t i;
 
-	make_key(store, ns, snap, key);
 	if (lmdb_begin(v->env, 1, &t, e) == -1)
 		return -1;
-	lmdb_del(t, v->db, key, sizeof(key), NULL);
+	for (i = 0; i < n; i++) {
+		snap.time = times[i];
+		make_key(store, ns, &snap, key);
+		lmdb_del(t, v->db, key, sizeof(key), NULL);
+	}
 	return lmdb_commit(&t, e);
 }
 
@@ -166,12 +186,14 @@ verified_begin(struct verified *v, const char *store,
 	char text[SNAPSHOT_STR_MAX + 1];
 	struct lmdb_txn *t;
 	struct wire_w w;
+	bool full;
 
 	make_key(store, ns, snap, key);
 	if (lmdb_begin(v->env, 1, &t, e) == -1)
 		return -1;
 	lmdb_del(t, v->db, key, sizeof(key), NULL);
-	if (wanted) {
+	full = wanted && !has_room(v, t, v->waiting);
+	if (wanted && !full) {
 		snapshot_to_str(snap, text);
 		wire_w_init(&w, val, sizeof(val));
 		wire_w_str16(&w, store);
@@ -181,7 +203,11 @@ verified_begin(struct verified *v, const char *store,
 		lmdb_put(t, v->waiting, key, sizeof(key), val,
 		    (size_t)wire_w_len(&w), NULL);
 	}
-	return lmdb_commit(&t, e);
+	if (lmdb_commit(&t, e) == -1)
+		return -1;
+	return full ? err_set(e, ERR_NOSPACE,
+			  "too many new snapshots wait for verification")
+		    : 0;
 }
 
 int

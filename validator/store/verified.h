@@ -2,6 +2,7 @@
 #define VALIDATOR_STORE_VERIFIED_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/format/snapshot.h"
@@ -13,11 +14,17 @@ struct verified;
  * Which snapshots this server itself has verified, and when: an LMDB below
  * STATE/validator.  Never from a manifest, which anyone may have written.
  * Calls may wait for the disk of STATE; one thread at a time.
+ *
+ * What it knows only saves work, so it may forget: when verifications fill
+ * half of it, all of them are forgotten at the next one.
  */
-int verified_open(struct verified **out, const char *dir, struct err *e);
+/* map_size 0: 1 GiB of addresses; the file grows as needed. */
+int verified_open(struct verified **out, const char *dir, size_t map_size,
+    struct err *e);
 void verified_close(struct verified **v);
 
-/* A good verification that began at when (Unix time). */
+/* A good verification that began at when (Unix time).  1: it is the only one
+ * known now, 0, -1. */
 int verified_put(struct verified *v, const char *store,
     const struct backup_ns *ns, const struct backup_snapshot *snap,
     int64_t when, struct err *e);
@@ -25,17 +32,18 @@ int verified_put(struct verified *v, const char *store,
 int verified_get(struct verified *v, const char *store,
     const struct backup_ns *ns, const struct backup_snapshot *snap,
     int64_t *when_out, struct err *e);
-/* When a snapshot is removed or found bad. */
+/* When snapshots of a group are removed or found bad. */
 int verified_del(struct verified *v, const char *store,
-    const struct backup_ns *ns, const struct backup_snapshot *snap,
-    struct err *e);
+    const struct backup_ns *ns, const struct backup_group *g,
+    const int64_t *times, size_t n, struct err *e);
 /* All that is known of a store that goes. */
 int verified_del_store(struct verified *v, const char *store, struct err *e);
 
 /*
  * Snapshots that wait for the verification after their finish.  Before a
  * snapshot gets its name it is made one of them, if wanted, and what was
- * known of an earlier one of that name is forgotten.
+ * known of an earlier one of that name is forgotten.  ERR_NOSPACE: too many
+ * wait already, or the disk is full.
  */
 int verified_begin(struct verified *v, const char *store,
     const struct backup_ns *ns, const struct backup_snapshot *snap, bool wanted,
