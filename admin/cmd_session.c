@@ -195,7 +195,7 @@ admin_task_log(void *values, int nargs, char **args, struct err *e)
 	const struct admin_opts *o = values;
 	struct json *reply, *all = json_new_array();
 	const struct json *lines;
-	uint64_t start = 0;
+	uint64_t start = 1; /* of the first line */
 	size_t n = 0;
 	int rv;
 
