@@ -78,8 +78,10 @@ call_row_get(unsigned int op)
 
 /* --- end --- */
 
+/* That lock of it, or all of them. */
 static void
-call_unlock(struct call *c)
+free_locks(const struct call *c, enum lock_kind kind,
+    const struct lock_target *only)
 {
 	struct lockdb_txn *t;
 	struct err e;
@@ -87,7 +89,10 @@ call_unlock(struct call *c)
 	if (c->holder == 0)
 		return;
 	if (lockdb_begin(c->v->locks, true, &t, &e) == 0) {
-		lockdb_unlock_all(t, c->holder, NULL);
+		if (only != NULL)
+			lockdb_unlock(t, kind, only, c->holder, NULL);
+		else
+			lockdb_unlock_all(t, c->holder, NULL);
 		if (lockdb_commit(&t, &e) == 0)
 			return;
 	}
@@ -100,7 +105,7 @@ call_free(struct call *c)
 {
 	if (c->row != NULL && c->row->fini != NULL)
 		c->row->fini(c);
-	call_unlock(c);
+	free_locks(c, 0, NULL);
 	if (c->peer != NULL)
 		peer_remove_call(c->peer, c);
 	record_file_free(&c->records);
@@ -188,7 +193,7 @@ call_end(struct call *c)
 {
 	call_audit(c);
 	/* Locks first: the client may come back at once. */
-	call_unlock(c);
+	free_locks(c, 0, NULL);
 	c->holder = 0;
 	if (c->rv == -1 && c->err.code == ERR_POISONED && c->vs != NULL)
 		sessions_store_poisoned(c->v->sessions, c->vs, &c->err);
@@ -300,6 +305,20 @@ call_submit(struct call *c, int (*run)(struct call *c, struct err *e),
 	store_job_submit(&c->flow, &c->job);
 }
 
+static int
+call_nothing(struct call *c, struct err *e)
+{
+	(void)c;
+	(void)e;
+	return 0;
+}
+
+void
+call_later(struct call *c, void (*done)(struct call *c))
+{
+	call_submit(c, call_nothing, done);
+}
+
 /* --- rights and locks --- */
 
 int
@@ -332,16 +351,23 @@ call_check_rights(struct call *c, struct err *e)
 	return 0;
 }
 
-int
-call_lock(struct call *c, enum lock_kind kind, const struct backup_ns *ns,
-    const struct backup_snapshot *snap, const char *text, struct err *e)
+static struct lock_target
+call_lock_target(const struct call *c, const struct backup_ns *ns,
+    const struct backup_snapshot *snap)
 {
-	struct lock_target target = {
+	return (struct lock_target){
 	    .store = c->vs->conf->title,
 	    .ns = ns,
 	    .group = &snap->group,
 	    .time = snap->time,
 	};
+}
+
+int
+call_lock(struct call *c, enum lock_kind kind, const struct backup_ns *ns,
+    const struct backup_snapshot *snap, const char *text, struct err *e)
+{
+	struct lock_target target = call_lock_target(c, ns, snap);
 	bool group = kind == LOCK_GROUP || kind == LOCK_GROUP_TREE;
 	char name[SNAPSHOT_STR_MAX + 1], what[LOCKDB_WHAT_MAX];
 	struct lock_info other = {0};
@@ -366,6 +392,15 @@ call_lock(struct call *c, enum lock_kind kind, const struct backup_ns *ns,
 	    "%016" PRIx64 ")",
 	    group ? "backup group" : "snapshot", name, text, other.what,
 	    other.holder);
+}
+
+void
+call_unlock(struct call *c, enum lock_kind kind, const struct backup_ns *ns,
+    const struct backup_snapshot *snap)
+{
+	struct lock_target target = call_lock_target(c, ns, snap);
+
+	free_locks(c, kind, &target);
 }
 
 /* --- the message --- */
@@ -458,14 +493,6 @@ call_go(struct call *c)
 		call_submit(c, c->row->run, call_end);
 }
 
-static int
-call_nothing(struct call *c, struct err *e)
-{
-	(void)c;
-	(void)e;
-	return 0;
-}
-
 static void
 call_owner_checked(struct call *c)
 {
@@ -481,7 +508,7 @@ static void
 call_begin(struct call *c)
 {
 	if (c->owner_needed && (c->row->flags & CALL_F_LOCK))
-		call_submit(c, call_nothing, call_owner_checked);
+		call_later(c, call_owner_checked);
 	else
 		call_go(c);
 }

@@ -110,6 +110,8 @@ extern const struct call_row call_verify_rows[];
  * loop with c->rv and c->err set. */
 void call_submit(struct call *c, int (*run)(struct call *c, struct err *e),
     void (*done)(struct call *c));
+/* Goes on in a later turn of the loop; c->rv is -1 if the server ends. */
+void call_later(struct call *c, void (*done)(struct call *c));
 /* A call that the server makes itself, for a row that is not a client's; not
  * begun yet. */
 struct call *call_new_own(struct validator *v, struct vstore *vs,
@@ -127,6 +129,9 @@ int call_denied(const struct call *c, uint32_t privs, struct err *e);
  * follows the "-". */
 int call_lock(struct call *c, enum lock_kind kind, const struct backup_ns *ns,
     const struct backup_snapshot *snap, const char *text, struct err *e);
+/* Frees it before: for those who need many, one after the other. */
+void call_unlock(struct call *c, enum lock_kind kind,
+    const struct backup_ns *ns, const struct backup_snapshot *snap);
 /* In a thread: the bytes of CALL_DATA, at most max; a NUL behind them. */
 int call_read_data(struct call *c, size_t max, struct err *e);
 /* Does the caller own what owner owns? */

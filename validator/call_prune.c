@@ -1,21 +1,23 @@
 /*
  * Pruning of a group, or of all groups of a namespace and below
  * (wire-protocol 3.4, datastore-format 6.8).  Runs in the validator's loop,
- * listing and removing in the store's threads.  Locks are taken for what is
- * to be removed only; what is in use stays, with a warning in the task's log.
+ * listing and removing in the store's threads.  Groups are listed one after
+ * the other, and of each one snapshot at a time is locked, removed and
+ * unlocked: however many there are, others find room in the lock database and
+ * the loop goes on.  What is in use stays, with a warning in the task's log.
  */
 #include "config.h"
 
 #include "validator/call_int.h"
 #include "validator/prune.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/mem.h"
 #include "common/str.h"
 #include "common/format/prune.h"
+#include "validator/forget.h"
 #include "validator/store/group.h"
 #include "validator/store/namespace.h"
 #include "validator/store/record_file.h"
@@ -23,19 +25,9 @@
 #include "validator/task.h"
 #include "validator/validator.h"
 
-#define PRUNE_SNAPS_MAX 1000000u
 #define PRUNE_F_DRY 1u
 #define PRUNE_F_TASK 2u /* the answer is the task, which goes on */
-
-struct prune_snap {
-	struct backup_ns ns;
-	struct backup_snapshot snap;
-	enum prune_mark mark;
-	bool is_protected;
-	bool locked;
-	bool failed;
-	struct err err;
-};
+#define PRUNE_TURN 256u /* snapshots that stay, in one turn of the loop */
 
 struct pruning {
 	struct call *c;
@@ -43,11 +35,24 @@ struct pruning {
 	unsigned int max_depth;
 	const char *type;                       /* of the task */
 	char worker_id[UPID_WORKER_ID_MAX + 1]; /* of a job, else "" */
-	struct prune_snap *snaps;               /* oldest first in each group */
-	size_t n;
-	struct err *e; /* of the listing */
 	struct task *task;
-	atomic_bool stopped; /* by the loop, seen between two snapshots */
+	bool stopped;
+
+	/* Where it is, and what comes: snapshots of this group, groups of
+	 * this namespace, other namespaces. */
+	struct backup_ns ns;
+	struct backup_snapshot snap;
+	struct prune_item *items; /* newest first; the last one comes next */
+	size_t nitems;
+	int64_t *gone; /* of this group */
+	size_t ngone;
+	struct backup_group *groups;
+	size_t ngroups, next_group;
+	struct backup_ns *spaces;
+	size_t nspaces, next_space;
+
+	bool removed; /* by the last step, or err */
+	struct err err;
 };
 
 static bool
@@ -56,177 +61,264 @@ is_dry(const struct call *c)
 	return (c->m.flags & PRUNE_F_DRY) != 0;
 }
 
-/* --- 1. what goes --- */
+/* --- in threads --- */
 
 static int
-list_group(struct pruning *p, const struct backup_ns *ns,
-    const struct backup_group *g)
+list_snapshots(struct call *c, struct err *e)
 {
-	struct prune_item *items = NULL;
-	struct prune_snap *s;
+	struct pruning *p = c->state;
 	struct snap_info *infos;
 	size_t i, n;
-	int rv = -1;
+	int rv;
 
-	if (snap_dir_list(p->c->vs->store, ns, g, &infos, &n, p->e) == -1)
+	if (snap_dir_list(c->vs->store, &p->ns, &p->snap.group, &infos, &n,
+		e) == -1)
 		return -1;
-	if (p->n + n > PRUNE_SNAPS_MAX) {
-		err_set(p->e, ERR_LIMIT, "too many snapshots");
-		goto out;
+	rv = mem_grow(&p->items, n, sizeof(*p->items), e);
+	if (rv == 0)
+		rv = mem_grow(&p->gone, n, sizeof(*p->gone), e);
+	if (rv == 0) {
+		for (i = 0; i < n; i++)
+			p->items[i] = (struct prune_item){
+			    .time = infos[i].time,
+			    .finished = infos[i].finished,
+			    .is_protected = infos[i].is_protected,
+			};
+		p->nitems = n;
+		prune_mark_group(&p->rules, p->items, n);
 	}
-	if (mem_grow(&items, n, sizeof(*items), p->e) == -1 ||
-	    mem_grow(&p->snaps, p->n + n, sizeof(*p->snaps), p->e) == -1)
-		goto out;
-	for (i = 0; i < n; i++)
-		items[i] = (struct prune_item){
-		    .time = infos[i].time,
-		    .finished = infos[i].finished,
-		    .is_protected = infos[i].is_protected,
-		};
-	prune_mark_group(&p->rules, items, n);
-	for (i = n; i-- > 0;) {
-		s = &p->snaps[p->n++];
-		memset(s, 0, sizeof(*s));
-		s->ns = *ns;
-		s->snap.group = *g;
-		s->snap.time = items[i].time;
-		s->mark = items[i].mark;
-		s->is_protected = items[i].is_protected;
-	}
-	rv = 0;
-out:
 	free(infos);
-	free(items);
 	return rv;
 }
 
 /* Which groups of a whole namespace: with Prune alone only one's own. */
 static bool
-group_wanted(struct pruning *p, const struct backup_ns *ns,
-    const struct backup_group *g)
+group_wanted(struct pruning *p, const struct backup_group *g)
 {
-	uint32_t privs = grant_privs_ns(&p->c->grant, p->c->m.store, ns->name);
+	uint32_t privs =
+	    grant_privs_ns(&p->c->grant, p->c->m.store, p->ns.name);
 	char owner[AUTH_ID_MAX + 1];
 
 	if (p->c->is_own || (privs & PRIV_DATASTORE_MODIFY) != 0)
 		return true;
 	return (privs & PRIV_DATASTORE_PRUNE) != 0 &&
-	    group_owner_get(p->c->vs->store, ns, g, owner, NULL) == 0 &&
+	    group_owner_get(p->c->vs->store, &p->ns, g, owner, NULL) == 0 &&
 	    call_owns(p->c, owner);
 }
 
 static int
-list_namespace(void *ctx, const struct backup_ns *ns)
+list_groups(struct call *c, struct err *e)
+{
+	struct pruning *p = c->state;
+	size_t i, n;
+
+	free(p->groups);
+	p->groups = NULL;
+	p->ngroups = p->next_group = 0;
+	if (group_dir_list(c->vs->store, &p->ns, &p->groups, &n, e) == -1)
+		return e->code == ERR_NO_NAMESPACE ? 0 : -1;
+	for (i = 0; i < n; i++)
+		if (group_wanted(p, &p->groups[i]))
+			p->groups[p->ngroups++] = p->groups[i];
+	return 0;
+}
+
+static int
+add_space(void *ctx, const struct backup_ns *ns)
 {
 	struct pruning *p = ctx;
-	struct backup_group *groups;
-	size_t i, n;
-	int rv = 0;
 
-	if (group_dir_list(p->c->vs->store, ns, &groups, &n, p->e) == -1)
+	if (mem_grow(&p->spaces, p->nspaces + 1, sizeof(*p->spaces), &p->err) ==
+	    -1)
 		return -1;
-	for (i = 0; i < n && rv == 0; i++)
-		if (group_wanted(p, ns, &groups[i]))
-			rv = list_group(p, ns, &groups[i]);
-	free(groups);
+	p->spaces[p->nspaces++] = *ns;
+	return 0;
+}
+
+static int
+list_spaces(struct call *c, struct err *e)
+{
+	struct pruning *p = c->state;
+	int rv;
+
+	if (ns_dir_check(c->vs->store, &c->ns, e) == -1)
+		return -1;
+	err_clear(&p->err);
+	rv = ns_dir_each(c->vs->store, &c->ns, p->max_depth, add_space, p, e);
+	if (p->err.code != ERR_OK)
+		*e = p->err;
 	return rv;
 }
 
 static int
-prune_list(struct call *c, struct err *e)
+remove_snapshot(struct call *c, struct err *e)
 {
 	struct pruning *p = c->state;
 
-	p->e = e;
-	if (c->row->op == CALL_PRUNE)
-		return list_group(p, &c->ns, &c->snap.group);
-	err_clear(e);
-	if (ns_dir_each(c->vs->store, &c->ns, p->max_depth, list_namespace, p,
-		e) == -1 ||
-	    e->code != ERR_OK)
-		return -1;
+	(void)e;
+	p->removed =
+	    snap_dir_remove(c->vs->store, &p->ns, &p->snap, &p->err) == 0;
 	return 0;
 }
 
-/* --- 3. gone --- */
+/* --- one snapshot --- */
 
 static void
-prune_record(struct call *c, const struct prune_snap *s)
+prune_record(struct call *c, const struct prune_item *s)
 {
+	const struct pruning *p = c->state;
 	struct rec_PRUNE rec = {
-	    .type = (uint8_t)s->snap.group.type,
-	    .time = s->snap.time,
+	    .type = (uint8_t)p->snap.group.type,
+	    .time = s->time,
 	    .keep = s->mark != PRUNE_REMOVE,
 	    .protected = s->is_protected,
 	};
 
-	memcpy(rec.ns, s->ns.name, sizeof(rec.ns));
-	memcpy(rec.id, s->snap.group.id, sizeof(rec.id));
+	memcpy(rec.ns, p->ns.name, sizeof(rec.ns));
+	memcpy(rec.id, p->snap.group.id, sizeof(rec.id));
 	record_file_put_PRUNE(c->records, &rec);
 }
 
+/* In the words of datastore-format 6.8. */
 static void
-prune_answer(struct call *c)
-{
-	struct pruning *p = c->state;
-	size_t i;
-
-	c->rv = 0;
-	if (c->records != NULL)
-		for (i = 0; i < p->n; i++)
-			prune_record(c, &p->snaps[i]);
-	call_end(c);
-}
-
-static void
-prune_done(struct call *c)
+prune_say(struct call *c, const struct prune_item *s)
 {
 	struct pruning *p = c->state;
 	char name[SNAPSHOT_STR_MAX + 1];
-	struct err why = c->err;
-	size_t i;
 
-	for (i = 0; i < p->n; i++) {
-		if (!p->snaps[i].failed)
-			continue;
-		snapshot_to_str(&p->snaps[i].snap, name);
-		task_warn(p->task, "failed to remove \"%s\": %s", name,
-		    STR_VIS(p->snaps[i].err.msg));
-	}
-	if (c->rv == -1) {
-		task_end(&p->task, &why);
-		call_end(c);
-		return;
-	}
-	task_end(&p->task, NULL);
-	prune_answer(c);
+	if (c->records != NULL)
+		prune_record(c, s);
+	snapshot_to_str(&p->snap, name);
+	if (c->row->op == CALL_PRUNE)
+		task_log(p->task, "%s %s", name, prune_mark_str(s->mark));
+	else
+		task_log(p->task, "%s%s %s", is_dry(c) ? "would " : "",
+		    prune_mark_str(s->mark), name);
 }
 
-static int
-prune_remove(struct call *c, struct err *e)
+static void
+prune_warn(struct pruning *p, const struct err *why)
+{
+	char name[SNAPSHOT_STR_MAX + 1];
+
+	snapshot_to_str(&p->snap, name);
+	task_warn(p->task, "failed to remove \"%s\": %s", name,
+	    STR_VIS(why->msg));
+}
+
+static void prune_go_on(struct call *c);
+
+static void
+snapshot_removed(struct call *c)
 {
 	struct pruning *p = c->state;
-	size_t i;
 
-	for (i = 0; i < p->n; i++) {
-		if (atomic_load(&p->stopped))
-			return err_set(e, ERR_ABORTED, "task aborted");
-		if (p->snaps[i].locked &&
-		    snap_dir_remove(c->vs->store, &p->snaps[i].ns,
-			&p->snaps[i].snap, &p->snaps[i].err) == -1)
-			p->snaps[i].failed = true;
-	}
-	return 0;
+	call_unlock(c, LOCK_SNAP_EXCLUSIVE, &p->ns, &p->snap);
+	if (c->rv == 0 && p->removed)
+		p->gone[p->ngone++] = p->snap.time;
+	else if (c->rv == 0)
+		prune_warn(p, &p->err);
+	prune_go_on(c);
 }
 
-/* --- 2. locks --- */
+/* Up to the next one that is to be removed; not too many at once. */
+static void
+prune_some(struct call *c)
+{
+	struct pruning *p = c->state;
+	const struct prune_item *s;
+	unsigned int n;
+	struct err e;
+
+	for (n = 0; n < PRUNE_TURN && p->nitems > 0; n++) {
+		s = &p->items[--p->nitems];
+		p->snap.time = s->time;
+		prune_say(c, s);
+		if (s->mark != PRUNE_REMOVE || is_dry(c))
+			continue;
+		if (call_lock(c, LOCK_SNAP_EXCLUSIVE, &p->ns, &p->snap,
+			"possibly running or in use", &e) == 0) {
+			call_submit(c, remove_snapshot, snapshot_removed);
+			return;
+		}
+		prune_warn(p, &e);
+	}
+	call_later(c, prune_go_on);
+}
+
+/* --- from one to the next --- */
+
+static void
+prune_forget(struct call *c)
+{
+	struct pruning *p = c->state;
+
+	forget_verified(c->v, c->vs->conf->title, &p->ns, &p->snap.group,
+	    p->gone, p->ngone);
+	p->ngone = 0;
+}
+
+static void
+prune_end(struct call *c)
+{
+	struct pruning *p = c->state;
+	struct err why = c->err;
+
+	/* First the task: who gets the answer may look at it. */
+	task_end(&p->task, c->rv == -1 ? &why : NULL);
+	call_end(c);
+}
+
+/* A group that vanished meanwhile has nothing to be pruned; one that cannot be
+ * read is no reason to leave the others. */
+static void
+snapshots_listed(struct call *c)
+{
+	struct pruning *p = c->state;
+	char name[GROUP_STR_MAX + 1];
+
+	if (c->rv == -1 && c->err.code != ERR_UNAVAILABLE) {
+		c->rv = 0;
+		group_to_str(&p->snap.group, name);
+		if (c->err.code != ERR_NOT_FOUND)
+			task_warn(p->task, "cannot list \"%s\": %s", name,
+			    STR_VIS(c->err.msg));
+	}
+	prune_go_on(c);
+}
+
+static void
+prune_go_on(struct call *c)
+{
+	struct pruning *p = c->state;
+
+	if (p->nitems == 0 || c->rv == -1 || p->stopped)
+		prune_forget(c);
+	if (c->rv == 0 && p->stopped)
+		c->rv = err_set(&c->err, ERR_ABORTED, "task aborted");
+	if (c->rv == -1) {
+		prune_end(c);
+	} else if (p->nitems > 0) {
+		prune_some(c);
+	} else if (p->next_group < p->ngroups) {
+		p->snap.group = p->groups[p->next_group++];
+		call_submit(c, list_snapshots, snapshots_listed);
+	} else if (p->next_space < p->nspaces) {
+		p->ns = p->spaces[p->next_space++];
+		call_submit(c, list_groups, prune_go_on);
+	} else {
+		prune_end(c);
+	}
+}
+
+/* --- its begin --- */
 
 static void
 prune_stop(void *arg)
 {
 	struct pruning *p = arg;
 
-	atomic_store(&p->stopped, true);
+	p->stopped = true;
 }
 
 static int
@@ -255,41 +347,19 @@ prune_start_task(struct call *c, struct err *e)
 	return 0;
 }
 
-static void
-prune_lock(struct call *c, struct prune_snap *s)
-{
-	struct pruning *p = c->state;
-	char name[SNAPSHOT_STR_MAX + 1];
-
-	snapshot_to_str(&s->snap, name);
-	/* In the words of datastore-format 6.8. */
-	if (c->row->op == CALL_PRUNE)
-		task_log(p->task, "%s %s", name, prune_mark_str(s->mark));
-	else
-		task_log(p->task, "%s%s %s", is_dry(c) ? "would " : "",
-		    prune_mark_str(s->mark), name);
-	if (s->mark != PRUNE_REMOVE || is_dry(c))
-		return;
-	if (call_lock(c, LOCK_SNAP_EXCLUSIVE, &s->ns, &s->snap,
-		"possibly running or in use", &s->err) == -1)
-		s->failed = true;
-	else
-		s->locked = true;
-}
-
+/* There is something to look at. */
 static void
 prune_listed(struct call *c)
 {
 	struct pruning *p = c->state;
 	struct err e;
-	size_t i;
 
 	if (c->rv == -1) {
 		call_end(c);
 		return;
 	}
-	if (is_dry(c) && c->row->op == CALL_PRUNE) {
-		prune_answer(c);
+	if (c->row->op == CALL_PRUNE && is_dry(c)) {
+		prune_go_on(c);
 		return;
 	}
 	if (p->task == NULL && prune_start_task(c, &e) == -1) {
@@ -301,9 +371,7 @@ prune_listed(struct call *c)
 		record_file_free(&c->records);
 		call_answer_now(c);
 	}
-	for (i = 0; i < p->n; i++)
-		prune_lock(c, &p->snaps[i]);
-	call_submit(c, prune_remove, prune_done);
+	prune_go_on(c);
 }
 
 static struct pruning *
@@ -329,11 +397,16 @@ prune_begin(struct call *c)
 	p->rules.weekly = c->m.n3;
 	p->rules.monthly = c->m.n4;
 	p->rules.yearly = c->m.n5;
-	if (c->row->op == CALL_PRUNE)
-		c->records = record_file_new();
-	else if (c->m.time > 0 && c->m.time <= NAMESPACE_DEPTH_MAX)
+	if (c->m.time > 0 && c->m.time <= NAMESPACE_DEPTH_MAX)
 		p->max_depth = (unsigned int)c->m.time - 1;
-	call_submit(c, prune_list, prune_listed);
+	if (c->row->op == CALL_PRUNE) {
+		c->records = record_file_new();
+		p->ns = c->ns;
+		p->snap.group = c->snap.group;
+		call_submit(c, list_snapshots, prune_listed);
+	} else {
+		call_submit(c, list_spaces, prune_listed);
+	}
 }
 
 static void
@@ -344,7 +417,10 @@ prune_fini(struct call *c)
 	if (p == NULL)
 		return;
 	task_end(&p->task, &c->err);
-	free(p->snaps);
+	free(p->items);
+	free(p->gone);
+	free(p->groups);
+	free(p->spaces);
 	free(p);
 }
 
@@ -372,7 +448,7 @@ prune_job_start(struct validator *v, struct vstore *vs,
 		return -1;
 	}
 	snprintf(upid_out, IPC_UPID_MAX + 1, "%s", task_upid(p->task));
-	call_submit(c, prune_list, prune_listed);
+	call_submit(c, list_spaces, prune_listed);
 	return 0;
 }
 

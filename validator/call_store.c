@@ -14,6 +14,7 @@
 
 #include "common/io.h"
 #include "common/mem.h"
+#include "validator/forget.h"
 #include "validator/store/group.h"
 #include "validator/store/layout.h"
 #include "validator/store/listing.h"
@@ -23,6 +24,7 @@
 
 #define GC_STATUS_MAX 16384u /* a LINE record holds it */
 #define NS_GROUPS_MAX 100000u
+#define NS_DELETE_TURN 256u /* groups looked at in one turn of the loop */
 #define NS_DELETE_F_GROUPS 1u
 #define NS_DELETE_F_KEEP 2u /* what is protected stays, which is no error */
 
@@ -186,7 +188,9 @@ struct ns_group {
 
 struct ns_delete {
 	struct ns_group *groups;
-	size_t n;
+	size_t n, next;
+	struct group_removed removed; /* of the last group */
+	uint64_t kept;
 	struct call *c;
 	struct err *e;
 };
@@ -245,23 +249,13 @@ ns_delete_list(struct call *c, struct err *e)
 	return 0;
 }
 
+/* What is left of it, which is empty now. */
 static int
-ns_delete_run(struct call *c, struct err *e)
+ns_delete_rest(struct call *c, struct err *e)
 {
-	struct ns_delete *d = c->state;
-	struct group_removed r;
-	uint64_t kept = 0;
-	size_t i;
+	const struct ns_delete *d = c->state;
 
-	for (i = 0; i < d->n; i++) {
-		if (group_dir_remove(c->vs->store, &d->groups[i].ns,
-			&d->groups[i].snap.group, &r, e) == -1)
-			return err_wrap(e,
-			    "failed to remove namespace, it was only "
-			    "partially deleted");
-		kept += r.kept;
-	}
-	if (kept > 0)
+	if (d->kept > 0)
 		return (c->m.flags & NS_DELETE_F_KEEP) != 0
 		    ? 0
 		    : err_set(e, ERR_EXISTS,
@@ -275,26 +269,88 @@ ns_delete_run(struct call *c, struct err *e)
 	return 0;
 }
 
-static void
-ns_delete_listed(struct call *c)
+static int
+ns_delete_group(struct call *c, struct err *e)
 {
 	struct ns_delete *d = c->state;
+	const struct ns_group *g = &d->groups[d->next];
+
+	if (group_dir_remove(c->vs->store, &g->ns, &g->snap.group, &d->removed,
+		e) == 0)
+		return 0;
+	return err_wrap(e,
+	    "failed to remove namespace, it was only partially deleted");
+}
+
+static void ns_delete_next(struct call *c);
+
+static void
+ns_group_deleted(struct call *c)
+{
+	struct ns_delete *d = c->state;
+	const struct ns_group *g = &d->groups[d->next++];
+
+	call_unlock(c, LOCK_GROUP_TREE, &g->ns, &g->snap);
+	forget_verified(c->v, c->vs->conf->title, &g->ns, &g->snap.group,
+	    d->removed.times, d->removed.snapshots);
+	free(d->removed.times);
+	d->kept += d->removed.kept;
+	d->removed = (struct group_removed){0};
+	if (c->rv == -1)
+		call_end(c);
+	else
+		ns_delete_next(c);
+}
+
+static int
+ns_delete_lock(struct call *c, const struct ns_group *g)
+{
 	struct err e;
-	size_t i;
+
+	if (call_lock(c, LOCK_GROUP_TREE, &g->ns, &g->snap,
+		"possible running backup", &e) == 0)
+		return 0;
+	call_fail(c, &e);
+	return -1;
+}
+
+/* Each under its own lock: all at once would leave no room for others'. */
+static void
+ns_delete_next(struct call *c)
+{
+	struct ns_delete *d = c->state;
+
+	if (d->next == d->n)
+		call_submit(c, ns_delete_rest, call_end);
+	else if (ns_delete_lock(c, &d->groups[d->next]) == 0)
+		call_submit(c, ns_delete_group, ns_group_deleted);
+}
+
+/* Who is at work in one of the groups keeps all of them: they are looked at
+ * before the first one goes. */
+static void
+ns_delete_look(struct call *c)
+{
+	struct ns_delete *d = c->state;
+	const struct ns_group *g;
+	unsigned int n;
 
 	if (c->rv == -1) {
 		call_end(c);
 		return;
 	}
-	for (i = 0; i < d->n; i++) {
-		if (call_lock(c, LOCK_GROUP_TREE, &d->groups[i].ns,
-			&d->groups[i].snap, "possible running backup",
-			&e) == -1) {
-			call_fail(c, &e);
+	for (n = 0; n < NS_DELETE_TURN && d->next < d->n; n++) {
+		g = &d->groups[d->next++];
+		if (ns_delete_lock(c, g) == -1)
 			return;
-		}
+		call_unlock(c, LOCK_GROUP_TREE, &g->ns, &g->snap);
 	}
-	call_submit(c, ns_delete_run, call_end);
+	if (d->next < d->n) {
+		call_later(c, ns_delete_look);
+		return;
+	}
+	d->next = 0;
+	ns_delete_next(c);
 }
 
 static void
@@ -304,7 +360,7 @@ ns_delete_begin(struct call *c)
 
 	d->c = c;
 	c->state = d;
-	call_submit(c, ns_delete_list, ns_delete_listed);
+	call_submit(c, ns_delete_list, ns_delete_look);
 }
 
 static void
@@ -312,8 +368,10 @@ ns_delete_fini(struct call *c)
 {
 	struct ns_delete *d = c->state;
 
-	if (d != NULL)
+	if (d != NULL) {
 		free(d->groups);
+		free(d->removed.times);
+	}
 	free(d);
 }
 
