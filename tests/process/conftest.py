@@ -10,6 +10,7 @@ import itertools
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -133,12 +134,13 @@ class TestInstance(instance_module.Instance):
                      if s['snapshot'] == name), None)
 
     def locks(self, snapshot):
-        """{key: mode} of the locks in a snapshot's group."""
-        group = f'{self.store_name}/{snapshot[0]}/{snapshot[1]}'
+        """{key: mode} of the locks in a snapshot's group, whatever its
+        namespace."""
+        group = re.compile(f'{self.store_name}/(.*/)?{snapshot[0]}/'
+                           f'{re.escape(snapshot[1])}(/.*)?')
         return {lock['key']: lock['mode']
                 for lock in self.admin_json('lock', 'list')
-                if lock['key'] == group or
-                lock['key'].startswith(group + '/')}
+                if group.fullmatch(lock['key'])}
 
     def task_log(self, upid):
         """The lines of a task's log."""

@@ -300,10 +300,10 @@ class Instance:
         if not wait_for(gone, STOP_SECONDS):
             self.kill(name, signal.SIGKILL)
             wait_for(gone, STOP_SECONDS)
-        try:
-            os.killpg(p['pid'], signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
+        # Unless its pid is another one's by now.
+        if start_time(p['pid']) in (None, p['start']):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(p['pid'], signal.SIGKILL)
 
     def answers(self, path):
         try:

@@ -144,8 +144,8 @@ def test_backups_are_refused_at_their_start(instance, store, snapshot, folder,
                         '--backup-id', snap[1], check=False)
     assert r.returncode == 1 and 'min-free' in r.stderr
     # Nothing of it is there.
-    assert not instance.locks(snap) and not instance.session_of(snap)
-    assert not store.leftovers()
+    assert wait_for(lambda: not instance.admin_json('session', 'list'))
+    assert not instance.locks(snap) and not store.leftovers()
     assert not store.snapshot_path(snap).parent.exists()
     assert not instance.admin_json('task', 'list', '--running')
 
