@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "admin/layout.h"
+#include "admin/nested.h"
 #include "common/err.h"
 #include "common/io.h"
 #include "common/path.h"
@@ -68,8 +69,6 @@ open_all(struct handover *h, struct err *e)
 	if (h->path[0] != '/')
 		return err_set(e, ERR_PARAM, "'%s' is not an absolute path",
 		    h->path);
-	if (layout_check_not_nested(h->path, e) == -1)
-		return -1;
 	h->base = io_openat(AT_FDCWD, h->path, O_RDONLY | O_DIRECTORY, 0, e);
 	if (h->base == -1)
 		return -1;
@@ -100,8 +99,24 @@ check_prefixes(const struct handover *h, struct err *e)
 	return 0;
 }
 
+/* May it be one of ours? */
+static int
+check_place(const struct handover *h, struct err *e)
+{
+	if (nested_check(h->path, e) == -1)
+		return -1;
+	return layout_check_times(h->chunks, h->path, e);
+}
+
 /* --- owners ------------------------------------------------------------- */
 
+static bool
+is_given(const struct handover *h, const struct stat *st)
+{
+	return st->st_uid == h->uid && st->st_gid == h->gid;
+}
+
+/* fd may be one that only names the file. */
 static int
 give_fd(const struct handover *h, int fd, const char *name, struct err *e)
 {
@@ -109,11 +124,28 @@ give_fd(const struct handover *h, int fd, const char *name, struct err *e)
 
 	if (fstat(fd, &st) == -1)
 		return err_errno(e, errno, "cannot look at %s", name);
-	if (st.st_uid == h->uid && st.st_gid == h->gid)
+	if (is_given(h, &st))
 		return 0;
-	if (fchown(fd, h->uid, h->gid) == -1)
+	/* A second name may lie outside. */
+	if (!S_ISDIR(st.st_mode) && (!S_ISREG(st.st_mode) || st.st_nlink != 1))
+		return err_set(e, ERR_CORRUPT,
+		    "file %s has another name elsewhere", name);
+	if (fchownat(fd, "", h->uid, h->gid, AT_EMPTY_PATH) == -1)
 		return err_errno(e, errno, "cannot give %s to its owner", name);
 	return 0;
+}
+
+/* What is looked at is what is given, whatever happens to the name. */
+static int
+give_file(const struct handover *h, int dirfd, const char *name, struct err *e)
+{
+	int fd = io_openat(dirfd, name, O_PATH | O_NOFOLLOW, 0, e), rv;
+
+	if (fd == -1)
+		return e->code == ERR_NOT_FOUND ? 0 : -1;
+	rv = give_fd(h, fd, name, e);
+	io_close(&fd);
+	return rv;
 }
 
 static int give_tree(const struct handover *h, int fd, const char *name,
@@ -131,6 +163,9 @@ give_entry(const struct handover *h, int dirfd, const char *name,
 		    ? 0
 		    : err_errno(e, errno, "cannot look at %s", name);
 	if (S_ISDIR(st.st_mode)) {
+		if (depth > 0 && strcmp(name, ".chunks") == 0)
+			return err_set(e, ERR_EXISTS,
+			    "another datastore lies in %s", h->path);
 		fd = path_open(dirfd, name, O_RDONLY | O_DIRECTORY, 0, e);
 		if (fd == -1)
 			return -1;
@@ -138,17 +173,10 @@ give_entry(const struct handover *h, int dirfd, const char *name,
 		io_close(&fd);
 		return rv;
 	}
-	/* Nothing else is part of a datastore; a second name may lie outside.
-	 */
-	if (!S_ISREG(st.st_mode) ||
-	    (st.st_uid == h->uid && st.st_gid == h->gid))
+	/* Nothing else is part of a datastore. */
+	if (!S_ISREG(st.st_mode) || is_given(h, &st))
 		return 0;
-	if (st.st_nlink != 1)
-		return err_set(e, ERR_CORRUPT,
-		    "file %s has another name elsewhere", name);
-	if (fchownat(dirfd, name, h->uid, h->gid, AT_SYMLINK_NOFOLLOW) == -1)
-		return err_errno(e, errno, "cannot give %s to its owner", name);
-	return 0;
+	return give_file(h, dirfd, name, e);
 }
 
 /* The folder last, so that a repetition finds what is left to do. */
@@ -230,7 +258,8 @@ hand_over(struct handover *h, bool release, struct err *e)
 {
 	int rv = -1;
 
-	if (open_all(h, e) == 0 && check_prefixes(h, e) == 0 &&
+	if (open_all(h, e) == 0 && (release || check_place(h, e) == 0) &&
+	    check_prefixes(h, e) == 0 &&
 	    (!release || path_remove_tree(h->base, ".holdfast", e) == 0) &&
 	    give_tree(h, h->base, h->path, 0, e) == 0 && set_modes(h, e) == 0)
 		rv = io_syncfs(h->base, h->path, e);

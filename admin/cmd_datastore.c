@@ -18,6 +18,7 @@
 #include "admin/admin.h"
 #include "admin/adopt.h"
 #include "admin/layout.h"
+#include "admin/nested.h"
 #include "admin/show.h"
 #include "common/err.h"
 #include "common/format/names.h"
@@ -204,7 +205,8 @@ create(const struct admin_opts *o, int confs, const char *name,
 		err_set(e, ERR_EXISTS, "datastore '%s' exists already", name);
 		goto out;
 	}
-	if (prepare(path, uid, gid,
+	if (nested_check_known(o, path, e) == -1 ||
+	    prepare(path, uid, gid,
 		isatty(STDERR_FILENO) ? show_progress : NULL, e) == -1)
 		goto out;
 	rv = io_write_file_atomic(confs, file, b.data, b.len, CONF_MODE,

@@ -16,15 +16,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admin/nested.h"
+#include "common/atime.h"
 #include "common/err.h"
 #include "common/io.h"
-#include "common/mem.h"
 #include "common/path.h"
 
 #define BASE_MODE 0755
 #define CHUNKS_MODE 0750
 #define LOCK_MODE 0644
 #define PREFIX_COUNT 65536
+#define SKEW_MAX_S 300 /* what gc-margin is, if it is not set */
 
 static int
 is_empty(int fd, const char *path, struct err *e)
@@ -53,24 +55,6 @@ is_empty(int fd, const char *path, struct err *e)
 	return rv;
 }
 
-int
-layout_check_not_nested(const char *path, struct err *e)
-{
-	char *parent = xstrdup(path), *chunks, *slash;
-	int rv = 0;
-
-	while (rv == 0 && (slash = strrchr(parent, '/')) != NULL) {
-		*slash = '\0';
-		chunks = xasprintf("%s/.chunks", parent);
-		if (access(chunks, F_OK) == 0)
-			rv = err_set(e, ERR_EXISTS,
-			    "%s lies in the datastore %s", path, parent);
-		free(chunks);
-	}
-	free(parent);
-	return rv;
-}
-
 static int
 make_dir(int dirfd, const char *name, mode_t mode, uid_t uid, gid_t gid,
     struct err *e)
@@ -82,16 +66,25 @@ make_dir(int dirfd, const char *name, mode_t mode, uid_t uid, gid_t gid,
 	return 0;
 }
 
+int
+layout_check_times(int chunks, const char *path, struct err *e)
+{
+	if (atime_check(chunks, SKEW_MAX_S, e) == -1)
+		return err_wrap(e, "%s cannot hold a datastore", path);
+	return 0;
+}
+
 static int
-fill_chunks(int base, uid_t uid, gid_t gid, void (*progress)(int percent),
-    struct err *e)
+fill_chunks(int base, const char *path, uid_t uid, gid_t gid,
+    void (*progress)(int percent), struct err *e)
 {
 	char name[8];
-	int chunks, i, rv = 0;
+	int chunks, i, rv;
 
 	chunks = path_open(base, ".chunks", O_RDONLY | O_DIRECTORY, 0, e);
 	if (chunks == -1)
 		return -1;
+	rv = layout_check_times(chunks, path, e);
 	for (i = 0; i < PREFIX_COUNT && rv == 0; i++) {
 		snprintf(name, sizeof(name), "%04x", (unsigned int)i & 0xffff);
 		rv = make_dir(chunks, name, CHUNKS_MODE, uid, gid, e);
@@ -128,7 +121,7 @@ fill(int base, const char *path, uid_t uid, gid_t gid,
 
 	if (mkdirat(base, ".chunks", CHUNKS_MODE) == -1)
 		return err_errno(e, errno, "cannot make .chunks");
-	rv = fill_chunks(base, uid, gid, progress, e);
+	rv = fill_chunks(base, path, uid, gid, progress, e);
 	if (rv == 0)
 		rv = make_lock(base, uid, gid, e);
 	if (rv == 0 &&
@@ -154,7 +147,7 @@ layout_create(const char *path, uid_t uid, gid_t gid,
 		err_set(e, ERR_PARAM, "'%s' is not an absolute path", path);
 		goto out;
 	}
-	if (layout_check_not_nested(path, e) == -1)
+	if (nested_check(path, e) == -1)
 		goto out;
 	if (mkdir(path, BASE_MODE) == 0) {
 		made = 1;

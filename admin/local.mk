@@ -5,6 +5,7 @@ libadmin_a_SOURCES = \
 	admin/admin.h admin/commands.def admin/options.def \
 	admin/ctl.c admin/ctl.h admin/show.c admin/show.h \
 	admin/adopt.c admin/adopt.h admin/layout.c admin/layout.h \
+	admin/nested.c admin/nested.h \
 	admin/cmd_audit.c admin/cmd_datastore.c admin/cmd_gc.c admin/cmd_session.c \
 	admin/cmd_setup.c \
 	admin/cmd_status.c \

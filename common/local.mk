@@ -7,7 +7,7 @@ libcommon_a_SOURCES = \
 	common/err.c common/err.h common/err_codes.def \
 	common/fields.h common/ipc_fields.h common/ipc_msgs.def \
 	common/call_ops.def \
-	common/arena.c common/arena.h \
+	common/arena.c common/arena.h common/atime.c common/atime.h \
 	common/audit.c common/audit.h common/audit_check.c common/audit_int.h \
 	common/calendar.c common/calendar.h \
 	common/conf.c common/conf.h common/conf_doc.c common/conf_value.c \

@@ -17,11 +17,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/err.h"
 #include "common/io.h"
+#include "common/mem.h"
 
 #define PATH_FLAGS (O_CLOEXEC | O_NOFOLLOW | O_NOCTTY)
 #define PATH_OPENAT2_RETRIES 8
@@ -292,4 +294,33 @@ path_remove_tree(int dirfd, const char *name, struct err *e)
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) == -1 && errno != ENOENT)
 		return err_errno(e, errno, "remove \"%s\"", name);
 	return 0;
+}
+
+/* --- comparing ----------------------------------------------------------- */
+
+char *
+path_resolve(const char *path)
+{
+	char *there = xstrdup(path), *slash, *real, *result;
+	const char *rest;
+
+	while ((real = realpath(there, NULL)) == NULL &&
+	    (slash = strrchr(there, '/')) != NULL)
+		*slash = '\0';
+	rest = real != NULL ? path + strlen(there) : path;
+	free(there);
+	if (*rest == '\0')
+		return real;
+	result = xasprintf("%s%s",
+	    real == NULL || strcmp(real, "/") == 0 ? "" : real, rest);
+	free(real);
+	return result;
+}
+
+bool
+path_is_below(const char *path, const char *folder)
+{
+	size_t len = strcmp(folder, "/") == 0 ? 0 : strlen(folder);
+
+	return strncmp(path, folder, len) == 0 && path[len] == '/';
 }

@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <stdbool.h>
+
 struct err;
 
 /*
@@ -39,5 +41,11 @@ int path_mkdirs(int dirfd, const char *path, mode_t mode, struct err *e);
  */
 #define PATH_DEPTH_MAX 64
 int path_remove_tree(int dirfd, const char *name, struct err *e);
+
+/* For comparing, of trusted paths: this one without links, as far as there is
+ * anything; the caller's. */
+char *path_resolve(const char *path);
+/* One lies below the other one, both as they come from path_resolve(). */
+bool path_is_below(const char *path, const char *folder);
 
 #endif

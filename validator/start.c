@@ -21,6 +21,7 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/path.h"
 #include "common/proc.h"
 #include "common/sandbox.h"
 #include "validator/store/damage.h"
@@ -208,6 +209,28 @@ open_folder(char *path, struct err *e)
 	return fd;
 }
 
+/* None of them may be another one's content. */
+static int
+check_nested(const struct validator *v, const struct vstore *vs, struct err *e)
+{
+	char *path = path_resolve(vs->conf->path), *other;
+	const struct datastore_conf *c;
+	size_t i;
+	int rv = 0;
+
+	for (i = 0; rv == 0 && i < v->conf.nstores; i++) {
+		c = v->conf.stores[i];
+		other = path_resolve(c->path);
+		if (path_is_below(path, other) || path_is_below(other, path))
+			rv = err_set(e, ERR_PARAM,
+			    "%s and %s of datastore '%s' lie in each other",
+			    vs->conf->path, c->path, c->title);
+		free(other);
+	}
+	free(path);
+	return rv;
+}
+
 /* Not mounted, held by another program, damaged: refused alone. */
 static void
 open_store(struct validator *v, struct vstore *vs, int state_fd)
@@ -219,8 +242,8 @@ open_store(struct validator *v, struct vstore *vs, int state_fd)
 	    .reserve = vs->conf->min_free,
 	};
 
-	(void)v;
-	if (store_open(&vs->store, &o, &vs->refused) == 0) {
+	if (check_nested(v, vs, &vs->refused) == 0 &&
+	    store_open(&vs->store, &o, &vs->refused) == 0) {
 		if (damage_open(&vs->damage, state_fd, vs->conf->title,
 			&vs->refused) == 0) {
 			log_info("start", "datastore is open store=%s path=%s",

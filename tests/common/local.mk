@@ -6,6 +6,11 @@ tests_common_test_arena_SOURCES = tests/common/test_arena.c
 tests_common_test_arena_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_common_test_arena_LDADD = $(COMMON_TEST_LIBS)
 
+check_PROGRAMS += tests/common/test_atime
+tests_common_test_atime_SOURCES = tests/common/test_atime.c
+tests_common_test_atime_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_common_test_atime_LDADD = $(COMMON_TEST_LIBS)
+
 check_PROGRAMS += tests/common/test_calendar
 tests_common_test_calendar_SOURCES = tests/common/test_calendar.c
 tests_common_test_calendar_CPPFLAGS = $(TEST_CPPFLAGS)

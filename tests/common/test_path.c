@@ -196,3 +196,41 @@ Test(path, remove_tree_stops_at_mounts)
 	cr_expect(umount2(to, MNT_DETACH) == 0);
 	dir_remove();
 }
+
+Test(path, resolve_as_far_as_there_is_anything, .init = dir_make,
+    .fini = dir_remove)
+{
+	static const char *const rows[][2] = {
+	    {"in/a/link", "out"},
+	    {"in/a/link/", "out"},
+	    {"in/a/link/f", "out/f"},
+	    {"in/a/link/none/x", "out/none/x"},
+	    {"in/a/../a/b", "in/a/b"},
+	    {"none", "none"},
+	};
+	char *top_path = path_resolve(path), *real;
+	char asked[128], want[128];
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(asked, sizeof(asked), "%s/%s", path, rows[i][0]);
+		snprintf(want, sizeof(want), "%s/%s", top_path, rows[i][1]);
+		real = path_resolve(asked);
+		cr_expect_str_eq(real, want);
+		free(real);
+	}
+	free(top_path);
+	real = path_resolve("/none/x");
+	cr_expect_str_eq(real, "/none/x");
+	free(real);
+}
+
+Test(path, is_below)
+{
+	cr_expect(path_is_below("/a/b", "/a"));
+	cr_expect(path_is_below("/a/b/c", "/a"));
+	cr_expect_not(path_is_below("/a", "/a"));
+	cr_expect_not(path_is_below("/a", "/a/b"));
+	cr_expect_not(path_is_below("/ab", "/a"));
+	cr_expect(path_is_below("/a", "/"));
+}

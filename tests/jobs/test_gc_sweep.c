@@ -78,7 +78,8 @@ progress(void *arg, unsigned int folders, uint64_t chunks, struct err *e)
 }
 
 static int
-sweep(struct gc_swept *out, unsigned int sample, struct err *e)
+sweep_from(struct gc_swept *out, unsigned int sample, unsigned int first,
+    struct err *e)
 {
 	struct gc_sweep s = {
 	    .chunks_fd = fx.store->chunks_fd,
@@ -86,6 +87,7 @@ sweep(struct gc_swept *out, unsigned int sample, struct err *e)
 	    .cutoff = CUTOFF,
 	    .oldest = OLDEST,
 	    .sample = sample,
+	    .sample_first = first,
 	    .threads = 3,
 	    .is_stopped = is_stopped,
 	    .propose = propose,
@@ -93,6 +95,12 @@ sweep(struct gc_swept *out, unsigned int sample, struct err *e)
 	};
 
 	return gc_sweep(&s, out, e);
+}
+
+static int
+sweep(struct gc_swept *out, unsigned int sample, struct err *e)
+{
+	return sweep_from(out, sample, 0, e);
 }
 
 /* A file of that chunk's folder with this tail and time. */
@@ -306,23 +314,60 @@ Test(gc_sweep, ends_when_refused)
 	cr_expect_str_eq(e.msg, "refused");
 }
 
+/* A digest of the folder with this number. */
+static struct digest
+digest_in(unsigned int folder)
+{
+	struct digest d = {.b = {(uint8_t)(folder >> 8), (uint8_t)folder}};
+	char prefix[8];
+
+	snprintf(prefix, sizeof(prefix), "%04x", folder);
+	cr_assert_eq(mkdirat(fx.store->chunks_fd, prefix, 0700), 0);
+	return d;
+}
+
+/* Each sample is of other folders, and all of them together of all. */
+Test(gc_sweep, sizes_from_other_folders)
+{
+	struct digest d;
+	uint64_t sum = 0;
+	struct gc_swept s;
+	unsigned int i;
+
+	for (i = 0; i < 8; i++) {
+		d = digest_in(16 * i + i);
+		gc_filter_mark(&filter, &d);
+		make(&d, "", 5, 10);
+	}
+	for (i = 0; i < 16; i++) {
+		cr_assert_eq(sweep_from(&s, 16, i, NULL), 0);
+		cr_expect_eq(s.disk_bytes, i < 8 ? 160 : 0);
+		sum += s.disk_bytes;
+	}
+	cr_expect_eq(sum, 8 * 160);
+}
+
 Test(gc_sweep, estimate)
 {
-	struct digest d = {{0}};
-	char path[200];
+	struct digest d;
 	struct err e;
-	uint64_t n;
+	uint64_t none, n;
 	uint32_t i;
 
-	cr_assert_eq(gc_estimate_chunks(fx.store->chunks_fd, &n, &e), 0);
-	cr_expect(n < 100000);
-	cr_assert_eq(mkdirat(fx.store->chunks_fd, "0000", 0700), 0);
+	cr_assert_eq(gc_estimate_chunks(fx.store->chunks_fd, 0, &none, &e), 0);
+	cr_expect(none < 100000);
+	d = digest_in(7);
 	for (i = 0; i < 1000; i++) {
 		memcpy(&d.b[8], &i, sizeof(i));
-		fixture_chunk_path(&d, path);
-		fixture_write(path, "x", 1);
+		make(&d, "", 5, 1);
 	}
 	/* As if all folders that are looked at had 1000 / 64. */
-	cr_assert_eq(gc_estimate_chunks(fx.store->chunks_fd, &n, &e), 0);
+	cr_assert_eq(gc_estimate_chunks(fx.store->chunks_fd, 7, &n, &e), 0);
 	cr_expect(n > 1000 * 1024 && n < 1400 * 1024);
+	/* Others do not have it. */
+	for (i = 0; i < GC_ESTIMATE_STEP; i += 33) {
+		cr_assert_eq(gc_estimate_chunks(fx.store->chunks_fd, i, &n, &e),
+		    0);
+		cr_expect_eq(n, none);
+	}
 }

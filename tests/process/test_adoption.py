@@ -3,12 +3,15 @@ maintenance and back."""
 
 import os
 import pwd
+import shutil
 import stat
 
 import pytest
 
+from conftest import make_folder
 from instance import InstanceError, wait_for
 from pbs import PbsError
+from turns import Turns
 
 INSTANCE = {'datastores': ('store', 'other')}
 NAME = 'root.pxar.didx'
@@ -151,6 +154,100 @@ def test_what_is_no_datastore(instance, folder):
     with pytest.raises(InstanceError, match='exists already'):
         instance.admin('datastore', 'adopt', instance.store_name, folder)
     assert not (instance.etc / 'datastores.d' / 'third.conf').exists()
+
+
+@pytest.fixture(scope='module')
+def foreign():
+    """A datastore that another server has, and that nobody takes over."""
+    folder = make_folder()
+    path = folder / 'foreign'
+    for p in path, path / '.chunks', *(path / '.chunks' / f'{n:04x}'
+                                       for n in range(65536)):
+        p.mkdir()
+    for p in path / '.lock', path / 'file':
+        p.touch()
+        if os.getuid() == 0:
+            os.chown(p, 12345, 12345)
+    yield path
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def refused(inst, command, path, text):
+    with pytest.raises(InstanceError, match=text):
+        inst.admin('datastore', command, 'third', path)
+    assert not (inst.etc / 'datastores.d' / 'third.conf').exists()
+
+
+def test_nested_ones_are_refused(instance, foreign, folder):
+    """Before anything is given away."""
+    owner = os.stat(foreign / 'file').st_uid
+    inner = foreign / 'host' / 'a' / 'inner'
+    (inner / '.chunks').mkdir(parents=True)
+    link = folder / 'link'
+    link.symlink_to(foreign / 'host')
+    refused(instance, 'adopt', foreign, f'{inner} is a datastore, too')
+    refused(instance, 'adopt', inner, f'lies in the datastore {foreign}')
+    for path in link / 'new', foreign / '.chunks' / '00ff' / 'new':
+        refused(instance, 'create', path,
+                f'{path} lies in the datastore {foreign}')
+    assert os.stat(foreign / 'file').st_uid == owner
+    # In its .chunks it is found late.
+    shutil.rmtree(foreign / 'host')
+    inner = foreign / '.chunks' / '00ff' / 'x'
+    (inner / '.chunks').mkdir(parents=True)
+    refused(instance, 'adopt', foreign, 'another datastore lies in')
+    shutil.rmtree(inner)
+    # A folder with nothing but hidden ones in it.
+    hidden = folder / 'new' / '.hidden'
+    (hidden / '.chunks').mkdir(parents=True)
+    refused(instance, 'create', folder / 'new', f'{hidden} is a datastore, too')
+
+
+def test_nested_ones_of_the_validator_are_refused(instance):
+    """It knows of them even where they are not mounted now."""
+    name, path = instance.store_name, instance.store().path
+    inside = f"lies in the datastore '{name}', {path}"
+    refused(instance, 'create', path / 'new', inside)
+    refused(instance, 'create', path / '.chunks' / '00ff' / 'new', inside)
+    refused(instance, 'adopt', path / 'host', inside)
+    refused(instance, 'create', path.parent,
+            f"the datastore '.*', {path.parent}/.*, lies in {path.parent}")
+
+
+def test_nested_ones_by_hand_are_refused(instance, backed_up):
+    """Both, whoever of them was first."""
+    name, path = instance.store_name, instance.store().path
+    conf = instance.etc / 'datastores.d' / 'third.conf'
+    conf.write_text(f'datastore "third" {{ path = "{path}/vm" }}\n')
+    try:
+        instance.restart_validator()
+        found = {d['name']: d for d in instance.admin_json('datastore', 'list')}
+        for one in name, 'third':
+            assert found[one]['state'] == 'refused'
+            assert 'lie in each other' in found[one]['reason']
+        assert found['other']['state'] == 'open'
+    finally:
+        conf.unlink()
+        instance.restart_validator()
+    assert restored(instance, backed_up)
+
+
+@pytest.mark.parametrize('word, value, text', [
+    ('deaf', 1, 'does not keep access times'),
+    ('disk', -1000, "the clock of its disk is 100. s behind this host's"),
+])
+def test_times_that_prove_nothing(instance, foreign, folder, monkeypatch,
+                                  word, value, text):
+    """No collection could ever work there."""
+    turns = Turns(folder, folder / 'page')
+    for key, was in turns.environment.items():
+        monkeypatch.setenv(key, was)
+    turns.set(word, value)
+    new = folder / 'new'
+    for command, path in ('create', new), ('adopt', foreign):
+        refused(instance, command, path,
+                f'{path} cannot hold a datastore: .*{text}')
+    assert not new.exists()
 
 
 def maintenance(inst, *args):

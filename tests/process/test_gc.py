@@ -1,8 +1,10 @@
 """Garbage collection: what goes, what stays, and that no snapshot loses a
 chunk, whatever else happens meanwhile."""
 
+import itertools
 import json
 import os
+import re
 import pathlib
 import shutil
 import signal
@@ -11,15 +13,19 @@ import time
 import pytest
 
 from deaths import jobs
+from faults import Faults
 from instance import start_time, wait_for
 from pbs import CHUNK, blob
 from store import time_text
+from turns import Turns
 from vtools import (backup, chunk, failure, later, lent, make_small_validator,
                     manifest, new_group, register, upload_image)
 from vworker import MODIFY, TYPES, Worker
 
 STEPS = 'list', 'mark', 'marked', 'sweep'
 LONG_AGO = 1_000_000_000
+HOUR = 3600
+MARGIN = 300  # gc-margin, if it is not set
 
 
 @pytest.fixture(scope='module')
@@ -27,6 +33,11 @@ def shared(request):
     inst = make_small_validator()
     inst.hold = inst.dir / 'hold'
     inst.change_options({'debug-hold-job': f'"{inst.hold}"'}, {})
+    inst.turns, inst.faults = Turns.of(inst), Faults(inst.dir)
+    inst.environment = {
+        **inst.turns.environment, **inst.faults.environment,
+        'LD_PRELOAD': ' '.join(x.environment['LD_PRELOAD']
+                               for x in (inst.faults, inst.turns))}
     inst.restart_validator()
     with lent(inst, request):
         yield inst
@@ -39,6 +50,8 @@ def val(shared):
     yield shared
     for step in STEPS:
         hold(shared, step).unlink(missing_ok=True)
+    shared.turns.set_right()
+    shared.faults.clear()
     assert wait_for(lambda: not status(shared)['running'])
 
 
@@ -71,19 +84,35 @@ def collect(inst, *options):
     return lines
 
 
+def times_held(inst, step):
+    return inst.log_tail('validator', 10 ** 9).count(f'held step={step}')
+
+
 def start_held(inst, step):
     """A collection that waits at this step."""
-    before = inst.log_tail('validator', 10 ** 9).count(f'held step={step}')
+    before = times_held(inst, step)
     hold(inst, step).touch()
     upid = start(inst)
-    assert wait_for(lambda: inst.log_tail('validator', 10 ** 9).count(
-        f'held step={step}') > before)
+    assert wait_for(lambda: times_held(inst, step) > before)
     return upid
 
 
 def go_on(inst, step, upid):
     hold(inst, step).unlink()
     return finish(inst, upid)
+
+
+def steps_of_a_collection(inst):
+    """Each of its steps, at which it waits meanwhile."""
+    before = {step: times_held(inst, step) for step in STEPS}
+    for step in STEPS:
+        hold(inst, step).touch()
+    upid = start(inst)
+    for step in STEPS:
+        assert wait_for(lambda s=step: times_held(inst, s) > before[s])
+        yield step
+        hold(inst, step).unlink()
+    assert finish(inst, upid)[-1] == 'TASK OK'
 
 
 def make_old(inst, when=LONG_AGO):
@@ -95,6 +124,13 @@ def make_old(inst, when=LONG_AGO):
 def forget(inst, snapshot):
     Worker(inst).call('SNAP_DELETE', type=TYPES[snapshot[0]], id=snapshot[1],
                       time=snapshot[2])
+
+
+def prune(inst, snapshot):
+    """All but the newest of its group."""
+    Worker(inst).call('PRUNE', type=TYPES[snapshot[0]], id=snapshot[1], time=0,
+                      n0=1)
+    assert not inst.store().snapshot_path(snapshot).exists()
 
 
 def has(inst, *numbers):
@@ -288,24 +324,36 @@ def test_index_that_cannot_be_read_stops_it(val, damage):
 # ---- while backups run
 
 
-@pytest.mark.parametrize('step', STEPS)
-def test_base_forgotten_during_collection(val, step):
+@pytest.mark.parametrize('waits, remove', [('check', forget),
+                                           ('commit', prune)],
+                         ids=['forget', 'prune'])
+@pytest.mark.parametrize('opened, asked, ended',
+                         itertools.combinations_with_replacement(STEPS, 3))
+def test_base_goes_during_collection(val, opened, asked, ended, waits, remove):
     """The race of the original server: a backup that refers to the chunks of
-    its base begins and ends, and the base goes, while a collection is at any
-    of its steps."""
-    n = 100 + 10 * STEPS.index(step)
-    base = backup(val, new_group(), range(n, n + 4))
+    its base begins, waits to be finished, and ends, and the base goes, while a
+    collection is at any of its steps."""
+    base = backup(val, new_group(), range(100, 104))
     make_old(val)
-    upid = start_held(val, step)
-    w, snap = incremental(val, base, [n, n + 1], new=[n + 8])
-    w.finish()
-    w.close()
-    forget(val, base)
-    assert go_on(val, step, upid)[-1] == 'TASK OK'
-    assert has(val, n, n + 1, n + 8) == [True] * 3
+    for step in steps_of_a_collection(val):
+        if step == opened:
+            if waits == 'check':
+                val.faults.hold_checks(chunk(100)[1])
+            w, snap = incremental(val, base, [100, 101], new=[108])
+        if step == asked:
+            if waits == 'commit':
+                val.faults.hold_sync = 1
+            answer = w.send('FINISH')
+            held = 'check_held' if waits == 'check' else 'sync_held'
+            assert wait_for(lambda: getattr(val.faults, held))
+        if step == ended:
+            val.faults.clear()
+            w.wait(answer)
+            w.close()
+            remove(val, base)
+    assert has(val, 100, 101, 108) == [True] * 3
     collect(val)
-    assert has(val, n, n + 1, n + 8) == [True] * 3
-    assert has(val, n + 2, n + 3) == [False] * 2
+    assert has(val, 100, 101, 102, 103, 108) == [True, True, False, False, True]
     forget(val, snap)
 
 
@@ -371,6 +419,62 @@ def test_upload_of_an_unused_chunk_during_the_sweep(val):
     snap = backup(val, new_group(), [410])
     assert go_on(val, 'sweep', upid)[-1] == 'TASK OK'
     assert has(val, 410) == [True]
+    forget(val, snap)
+
+
+# ---- clocks
+
+
+@pytest.mark.parametrize('word, value, text', [
+    ('deaf', 1, 'its file system does not keep access times that are set'),
+    ('disk', -HOUR, r"the clock of its disk is 360\d s behind this host's"),
+    ('disk', HOUR, r"the clock of its disk is 360\d s ahead of this host's"),
+])
+def test_times_that_prove_nothing(val, word, value, text):
+    """Nothing is removed, whether it is seen first or before the sweep."""
+    forget(val, backup(val, new_group(), [600]))
+    make_old(val)
+    for begun in False, True:
+        upid = start_held(val, 'marked') if begun else None
+        val.turns.set(word, value)
+        lines = go_on(val, 'marked', upid) if begun else \
+            finish(val, start(val))
+        assert re.match("TASK ERROR: cannot collect garbage in datastore "
+                        f"'store': {text}", lines[-1])
+        val.turns.set(word, 0)
+    assert has(val, 600) == [True]
+    collect(val)
+    assert has(val, 600) == [False]
+
+
+def test_clocks_may_differ_by_the_margin(val):
+    forget(val, backup(val, new_group(), [610]))
+    make_old(val)
+    val.turns.set('disk', 60 - MARGIN)
+    collect(val)
+    assert has(val, 610) == [False]
+
+
+@pytest.mark.parametrize('seconds', [HOUR, MARGIN - 60])
+def test_clock_that_is_set_back(val, seconds):
+    """What is stored from then on looks old, which the margin makes good or
+    not."""
+    forget(val, backup(val, new_group(), [620]))
+    make_old(val)
+    upid = start_held(val, 'sweep')
+    val.turns.set_clock(val.turns.now() - seconds)
+    snap = backup(val, new_group(), [621])
+    now = val.turns.now()
+    os.utime(val.store().chunk_path(chunk(621)[1]), (now, now))
+    lines = go_on(val, 'sweep', upid)
+    if seconds == HOUR:
+        assert lines[-1] == 'TASK ERROR: the clock was set back while the ' \
+            'collection ran'
+        assert has(val, 620, 621) == [True, True]
+    else:
+        assert lines[-1] == 'TASK OK'
+        assert has(val, 620, 621) == [False, True]
+    val.turns.set_right()
     forget(val, snap)
 
 

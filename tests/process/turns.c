@@ -1,8 +1,8 @@
 /*
  * Loaded into a validator under test and its jobs (LD_PRELOAD): their wall
- * clock, and a gate in a garbage collection, which stops wherever the test
- * wants, with what it has just looked at.  Both by a page that the test maps,
- * too (turns.py).
+ * clock, by which they also date the use of a file, and a gate in a garbage
+ * collection, which stops wherever the test wants, with what it has just
+ * looked at.  Both by a page that the test maps, too (turns.py).
  */
 #define _GNU_SOURCE
 
@@ -27,6 +27,8 @@
 
 struct page {
 	_Atomic int64_t shift; /* seconds that the clock is ahead */
+	_Atomic int64_t disk;  /* that the disk's clock is ahead of that */
+	atomic_uint deaf;      /* the disk keeps no access time that is set */
 	atomic_uint armed;     /* the next job gets the gate */
 	atomic_uint open;      /* so many calls may return */
 	atomic_uint come;      /* so many were made */
@@ -65,6 +67,34 @@ clock_gettime(clockid_t clock, struct timespec *ts)
 	if (rv == 0 && clock == CLOCK_REALTIME)
 		ts->tv_sec += atomic_load(&page->shift);
 	return rv;
+}
+
+static struct timespec
+disk_time(struct timespec ts)
+{
+	if (ts.tv_nsec != UTIME_NOW)
+		return ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += atomic_load(&page->disk);
+	return ts;
+}
+
+int
+futimens(int fd, const struct timespec times[2])
+{
+	const struct timespec ours[2] = {disk_time(times[0]),
+	    disk_time(times[1])};
+
+	return atomic_load(&page->deaf) != 0 ? 0 : REAL(futimens)(fd, ours);
+}
+
+int
+utimensat(int fd, const char *path, const struct timespec times[2], int flags)
+{
+	const struct timespec ours[2] = {disk_time(times[0]),
+	    disk_time(times[1])};
+
+	return REAL(utimensat)(fd, path, ours, flags);
 }
 
 /* --- the gate --- */

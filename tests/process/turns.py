@@ -1,5 +1,5 @@
-"""The clock of a validator, and a gate in its garbage collections, by the
-library of turns.c."""
+"""The clocks of a validator and its disk, and a gate in its garbage
+collections, by the library of turns.c."""
 
 import mmap
 import os
@@ -8,41 +8,55 @@ import time
 
 import faults
 
-NAMES = 'armed', 'open', 'come'
+CLOCKS = 'shift', 'disk'
+NAMES = 'deaf', 'armed', 'open', 'come'
 
 
 class Turns:
-    """For an instance whose validator ran before: it takes effect when that
-    starts the next time."""
+    """For whoever is started in its environment."""
 
-    def __init__(self, inst):
-        # Where a sealed validator may read, and write.
-        library = faults.build(inst.etc, 'turns')
-        page = inst.run_dir / 'validator' / 'turns.page'
+    def __init__(self, folder, page):
+        library = faults.build(folder, 'turns')
         page.write_bytes(bytes(mmap.PAGESIZE))
         page.chmod(0o666)
         with open(page, 'r+b') as f:
             self.page = mmap.mmap(f.fileno(), 0)
-        inst.environment = faults.environment(library, HOLDFAST_TURNS=page)
+        self.environment = faults.environment(library, HOLDFAST_TURNS=page)
+
+    @staticmethod
+    def of(inst):
+        """For an instance whose validator ran before: where it may read, and
+        write, once it is sealed."""
+        return Turns(inst.etc, inst.run_dir / 'validator' / 'turns.page')
+
+    @staticmethod
+    def place(name):
+        """Of that word: its format and offset."""
+        if name in CLOCKS:
+            return '=q', 8 * CLOCKS.index(name)
+        return '=I', 8 * len(CLOCKS) + 4 * NAMES.index(name)
 
     def get(self, name):
-        return struct.unpack_from('=I', self.page, 8 + 4 * NAMES.index(name))[0]
+        form, offset = self.place(name)
+        return struct.unpack_from(form, self.page, offset)[0]
 
     def set(self, name, value):
-        struct.pack_into('=I', self.page, 8 + 4 * NAMES.index(name), value)
+        form, offset = self.place(name)
+        struct.pack_into(form, self.page, offset, value)
 
     # ---- the clock
 
-    @property
-    def shift(self):
-        return struct.unpack_from('=q', self.page)[0]
-
     def now(self):
-        return time.time() + self.shift
+        return time.time() + self.get('shift')
 
     def set_clock(self, when):
         """As Unix time."""
-        struct.pack_into('=q', self.page, 0, int(when - time.time()))
+        self.set('shift', int(when - time.time()))
+
+    def set_right(self):
+        """All as they were at first."""
+        for name in *CLOCKS, 'deaf':
+            self.set(name, 0)
 
     # ---- the gate
 

@@ -50,6 +50,16 @@ struct gc_run {
 	unsigned int named; /* missing chunks */
 };
 
+/* Which folders tell of all is nobody's choice. */
+static unsigned int
+random_below(unsigned int power_of_2)
+{
+	unsigned int n;
+
+	io_random(&n, sizeof(n));
+	return n % power_of_2;
+}
+
 static bool
 is_stopped(const void *arg)
 {
@@ -195,7 +205,8 @@ phase1(struct gc_run *g)
 	double error;
 
 	job_log(g->j, "Start GC phase1 (mark used chunks)");
-	if (gc_estimate_chunks(job_chunks_fd(g->j), &n, g->e) == -1 ||
+	if (gc_estimate_chunks(job_chunks_fd(g->j),
+		random_below(GC_ESTIMATE_STEP), &n, g->e) == -1 ||
 	    gc_filter_init(&g->filter, n, g->e) == -1)
 		return -1;
 	gc_marks_init(&g->marks, job_root_fd(g->j), &g->filter);
@@ -225,9 +236,11 @@ removed(struct gc_run *g, struct err *e)
 	struct msg_JOB_REPLY r;
 	struct ipc_msg m;
 
-	if (job_recv(g->j, &m, e) == -1)
-		return -1;
 	g->on_their_way--;
+	if (job_recv(g->j, &m, e) == -1) {
+		g->on_their_way = 0; /* none comes any more */
+		return -1;
+	}
 	if (m.type != MSG_ID_JOB_REPLY || msg_get_JOB_REPLY(&m.body, &r) == -1)
 		return err_set(e, ERR_PROTO, "wrong answer of the validator");
 	g->result.removed_chunks += r.n0;
@@ -316,6 +329,8 @@ phase2(struct gc_run *g)
 	};
 	struct msg_JOB_REPLY reply;
 	struct gc_swept swept;
+	struct err later;
+	int rv;
 
 	job_log(g->j, "Start GC phase2 (sweep unused chunks)");
 	if (step(g, GC_STEP_SWEEP, &reply) == -1)
@@ -325,14 +340,17 @@ phase2(struct gc_run *g)
 	if (g->filter.marked > SIZES_MAX) {
 		g->estimated = true;
 		s.sample = SAMPLE;
+		s.sample_first = random_below(SAMPLE);
 	}
-	if (gc_sweep(&s, &swept, g->e) == -1)
-		return -1;
+	rv = gc_sweep(&s, &swept, g->e);
+	/* All of them: a socket that is closed with something unread may lose
+	 * what was sent last, which says how this ends. */
 	while (g->on_their_way > 0)
-		if (removed(g, g->e) == -1)
-			return -1;
-	count(g, &swept);
-	return 0;
+		if (removed(g, rv == 0 ? g->e : &later) == -1)
+			rv = -1;
+	if (rv == 0)
+		count(g, &swept);
+	return rv;
 }
 
 /* --- report --- */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "common/atime.h"
 #include "common/io.h"
 #include "common/json.h"
 #include "common/log.h"
@@ -30,22 +31,29 @@
 #define CUTOFF_SLACK_S 2 /* both clocks are read in whole seconds */
 
 struct gc {
+	struct store_job probe; /* first: a job is its gc */
 	struct validator *v;
 	struct vstore *vs;
 	int64_t cutoff;
-	int64_t margin_s;
+	int64_t skew_max_s;  /* that the cutoff allows for */
 	int64_t clock_start; /* how far the wall clock is before boot time */
 	bool dry_run;
 	struct store_flow flow;
 	struct running_job *waiting; /* for the answer to a step */
 	uint64_t waiting_seq;
+	enum gc_step step;
+	int rv; /* of the probe */
+	struct err err;
 };
 
-static const char *const step_names[GC_STEP_COUNT] = {
-    [GC_STEP_LIST] = "list",
-    [GC_STEP_MARK] = "mark",
-    [GC_STEP_MARKED] = "marked",
-    [GC_STEP_SWEEP] = "sweep",
+static const struct {
+	const char *name;
+	bool probes; /* first: can the disk's times be trusted? */
+} steps[GC_STEP_COUNT] = {
+    [GC_STEP_LIST] = {"list", true},
+    [GC_STEP_MARK] = {"mark", false},
+    [GC_STEP_MARKED] = {"marked", false},
+    [GC_STEP_SWEEP] = {"sweep", true},
 };
 
 /* Seconds between the wall clock and one that nobody sets. */
@@ -79,6 +87,42 @@ step_go_on(void *arg)
 	step_reply(r, g->waiting_seq);
 }
 
+static void
+probe_run(struct store_job *job)
+{
+	struct gc *g = (struct gc *)job;
+
+	g->rv = atime_check(g->vs->store->chunks_fd, g->skew_max_s, &g->err);
+	if (g->rv == -1)
+		err_wrap(&g->err, "cannot collect garbage in datastore '%s'",
+		    g->vs->store->name);
+}
+
+static void
+probe_done(struct store_job *job)
+{
+	struct gc *g = (struct gc *)job;
+	struct running_job *r = g->waiting;
+
+	if (g->rv == 0) {
+		running_job_step(r, steps[g->step].name, step_go_on, g);
+	} else {
+		g->waiting = NULL;
+		running_job_reply_err(r, g->waiting_seq, &g->err);
+	}
+	running_job_unhold(r);
+}
+
+static void
+probe(struct gc *g)
+{
+	g->rv = err_set(&g->err, ERR_ABORTED, "validator ends");
+	g->probe.run = probe_run;
+	g->probe.done = probe_done;
+	running_job_hold(g->waiting);
+	store_job_submit(&g->flow, &g->probe);
+}
+
 JOB_HANDLER(gc_step)
 {
 	struct running_job *r = ctx;
@@ -92,7 +136,11 @@ JOB_HANDLER(gc_step)
 		return err_set(&m->err, ERR_PROTO, "malformed JOB_GC_STEP");
 	g->waiting = r;
 	g->waiting_seq = m->seq;
-	running_job_step(r, step_names[msg.step], step_go_on, g);
+	g->step = (enum gc_step)msg.step;
+	if (steps[g->step].probes)
+		probe(g);
+	else
+		running_job_step(r, steps[g->step].name, step_go_on, g);
 	return 0;
 }
 
@@ -173,7 +221,7 @@ removal_done(struct store_job *job)
 static int
 check_clock(const struct gc *g, struct err *e)
 {
-	if (g->clock_start - clock_offset() > g->margin_s + 1)
+	if (g->clock_start - clock_offset() > g->skew_max_s)
 		return err_set(e, ERR_ABORTED,
 		    "the clock was set back while the collection ran");
 	return 0;
@@ -323,11 +371,12 @@ static void
 gc_fix_cutoff(struct gc *g, struct sbuf *args)
 {
 	struct oldest o = {g->vs->conf->title, io_realtime_s()};
+	int64_t margin_s = (int64_t)(g->vs->conf->gc_margin / 1000);
 
 	sessions_each(g->v->sessions, find_oldest, &o);
 	g->clock_start = clock_offset();
-	g->margin_s = (int64_t)(g->vs->conf->gc_margin / 1000);
-	g->cutoff = o.time - g->margin_s - CUTOFF_SLACK_S;
+	g->skew_max_s = margin_s + CUTOFF_SLACK_S - 1;
+	g->cutoff = o.time - margin_s - CUTOFF_SLACK_S;
 	if (g->cutoff < 0)
 		g->cutoff = 0;
 	sbuf_add_fmt(args, "cutoff=%lld%c", (long long)g->cutoff, 0);

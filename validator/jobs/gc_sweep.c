@@ -32,7 +32,6 @@
 #define BATCH_BYTES ((size_t)GC_BATCH_NAMES * (CHUNK_NAME_LEN_MAX + 1))
 #define QUEUE_MAX 64 /* batches that wait for the main thread */
 #define TICK_MS 200
-#define ESTIMATE_FOLDERS 64u
 #define FOLDERS_AT_ONCE 16u /* for a thread: STORE_PREFIXES is a multiple */
 
 struct batch {
@@ -303,12 +302,13 @@ folder_take(struct sweeper *w)
 static int
 folders_sweep(struct folder *f, unsigned int first, struct err *e)
 {
+	const struct gc_sweep *s = f->w->s;
 	unsigned int i;
 
 	memset(&f->sum, 0, sizeof(f->sum));
 	for (i = first; i < first + FOLDERS_AT_ONCE; i++) {
 		snprintf(f->prefix, sizeof(f->prefix), "%04x", i & 0xffff);
-		f->sizes = i % f->w->s->sample == 0;
+		f->sizes = i % s->sample == s->sample_first;
 		if (f->w->there[i] && folder_sweep(f, e) == -1)
 			return -1;
 	}
@@ -492,16 +492,16 @@ out:
 /* Digests are spread evenly, so some folders tell of all; some are added,
  * since a filter that is too large does no harm. */
 int
-gc_estimate_chunks(int chunks_fd, uint64_t *n_out, struct err *e)
+gc_estimate_chunks(int chunks_fd, unsigned int first, uint64_t *n_out,
+    struct err *e)
 {
-	const unsigned int step = STORE_PREFIXES / ESTIMATE_FOLDERS;
 	struct dirent *d;
 	uint64_t n = 0;
 	char prefix[5];
 	unsigned int i;
 	DIR *dir;
 
-	for (i = 0; i < STORE_PREFIXES; i += step) {
+	for (i = first; i < STORE_PREFIXES; i += GC_ESTIMATE_STEP) {
 		snprintf(prefix, sizeof(prefix), "%04x", i & 0xffff);
 		if ((dir = folder_open(chunks_fd, prefix, e)) == NULL) {
 			if (e->code != ERR_OK)
@@ -512,6 +512,6 @@ gc_estimate_chunks(int chunks_fd, uint64_t *n_out, struct err *e)
 			n += d->d_name[0] != '.';
 		closedir(dir);
 	}
-	*n_out = (n + n / 4 + 32) * step;
+	*n_out = (n + n / 4 + 32) * GC_ESTIMATE_STEP;
 	return 0;
 }

@@ -20,9 +20,10 @@ struct gc_sweep {
 	struct gc_filter *filter; /* learns what was seen */
 	int64_t cutoff;           /* older than this: garbage */
 	int64_t oldest;           /* older than this: pending */
-	/* Sizes of marked chunks are taken in one folder of so many, and
-	 * multiplied; 1: of all. */
+	/* Sizes of marked chunks are taken in one folder of so many, from this
+	 * one on, and multiplied; 1: of all. */
 	unsigned int sample;
+	unsigned int sample_first;
 	unsigned int threads;
 	bool (*is_stopped)(const void *arg);
 	/* In the caller's thread, one at a time; -1 ends the sweep.  names: n
@@ -50,7 +51,10 @@ struct gc_swept {
 
 int gc_sweep(const struct gc_sweep *s, struct gc_swept *out, struct err *e);
 
-/* About how many chunks there are, from some of the folders. */
-int gc_estimate_chunks(int chunks_fd, uint64_t *n_out, struct err *e);
+/* About how many chunks there are, from one folder of GC_ESTIMATE_STEP.  first:
+ * of them, at random, since clients choose where encrypted chunks lie. */
+#define GC_ESTIMATE_STEP 1024u
+int gc_estimate_chunks(int chunks_fd, unsigned int first, uint64_t *n_out,
+    struct err *e);
 
 #endif

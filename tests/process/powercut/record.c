@@ -463,6 +463,19 @@ clock_gettime(clockid_t clock, struct timespec *ts)
 	return rv;
 }
 
+/* The disk's clock is set, too. */
+int
+futimens(int fd, const struct timespec times[2])
+{
+	struct timespec ours[2] = {times[0], times[1]};
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (ours[i].tv_nsec == UTIME_NOW)
+			clock_gettime(CLOCK_REALTIME, &ours[i]);
+	return REAL(futimens)(fd, ours);
+}
+
 int
 fstat(int fd, struct stat *st)
 {
