@@ -16,6 +16,7 @@
 #include "common/mem.h"
 #include "common/sbuf.h"
 #include "common/str.h"
+#include "validator/jobs/verify.h"
 #include "validator/store/layout.h"
 #include "validator/store/verified.h"
 #include "validator/task.h"
@@ -85,11 +86,15 @@ closing_free(struct closing *c)
 	free(c);
 }
 
+/* It is in use again. */
 static void
 closing_fail(struct closing *c, const struct err *why)
 {
+	struct verifier *vr = c->r->v->verifier;
+
 	control_fail(c->r, why);
 	closing_free(c);
+	verify_new_go_on(vr);
 }
 
 /* Another datastore of that name must not pass for verified. */

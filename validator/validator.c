@@ -123,6 +123,8 @@ validator_reload(struct validator *v, struct err *e)
 	v->conf = next;
 	if (v->schedule != NULL)
 		schedule_changed(v->schedule);
+	if (v->verifier != NULL)
+		verify_new_go_on(v->verifier);
 	log_info("validator", "configuration loaded again");
 	return 0;
 }

@@ -649,3 +649,28 @@ def test_new_ones_wait_over_a_restart(instance, store, snapshot, image,
         return 'wait for verification' not in instance.log_tail(
             'validator', 10000).split('main: ready')[-2]
     assert wait_for(nothing_is_left)
+
+
+def test_new_ones_wait_for_the_end_of_maintenance(instance, store, snapshot,
+                                                  image, verify_new):
+    """Also over a restart."""
+    def maintenance(mode):
+        instance.admin('datastore', 'maintenance-mode', instance.store_name,
+                       mode)
+    verify_new()
+    snap = snapshot()
+    with instance.backup(snap) as session:
+        session.backup_images({NAME: image(1, seed=next(SEEDS))},
+                              finish=False)
+        maintenance('read-only')
+        session.finish()
+    try:
+        for mode in 'read-only', 'offline':
+            maintenance(mode)
+            assert not [t for t in instance.admin_json('task', 'list')
+                        if f'/{snap[1]}/' in t['upid'] and
+                        t['worker_type'] == 'verify']
+            instance.restart_validator()
+    finally:
+        maintenance('none')
+    verified_new(instance, snap)

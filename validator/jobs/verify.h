@@ -49,8 +49,8 @@ int verify_start(struct validator *v, const struct verify_request *q,
 
 /*
  * The queue of new snapshots (verify-new): those of a datastore are verified
- * one after the other.  It is on disk (store/verified.h) before a snapshot is,
- * so none is forgotten over a restart.
+ * one after the other, and wait while it is in maintenance.  It is on disk
+ * (store/verified.h) before a snapshot is, so none is forgotten over a restart.
  */
 /* Before any thread runs: what the last process left. */
 struct verifier *verifier_new(struct validator *v, struct err *e);
@@ -62,6 +62,8 @@ void verifier_free(struct verifier **vr);
 void verify_new(struct verifier *vr, struct vstore *vs,
     const struct backup_ns *ns, const struct backup_snapshot *snap,
     const char *auth_id);
+/* A datastore may be in use again: the configuration has changed. */
+void verify_new_go_on(struct verifier *vr);
 /* The datastore goes: nothing of it waits any more. */
 void verify_new_drop(struct verifier *vr, const struct vstore *vs);
 

@@ -133,7 +133,8 @@ new_start(struct new_snapshot *n, struct err *e)
 	return verify_start_job(n->vr->v, &q, &spec, NULL, e);
 }
 
-/* The first one that waits for this datastore, unless one is at work. */
+/* The first one that waits for this datastore, unless one is at work.  In
+ * maintenance all of them wait for its end. */
 static void
 new_next(struct verifier *vr, struct vstore *vs)
 {
@@ -141,6 +142,8 @@ new_next(struct verifier *vr, struct vstore *vs)
 	char name[SNAPSHOT_STR_MAX + 1];
 	struct err e;
 
+	if (validator_store_use(vr->v, vs->conf->title, 1, &vs, &e) == -1)
+		return;
 	for (n = TAILQ_FIRST(&vr->waiting); n != NULL; n = next) {
 		next = TAILQ_NEXT(n, entry);
 		if (n->vs != vs)
@@ -176,6 +179,15 @@ verify_new(struct verifier *vr, struct vstore *vs, const struct backup_ns *ns,
 	}
 	new_add(vr, vs, ns, snap, auth_id);
 	new_next(vr, vs);
+}
+
+void
+verify_new_go_on(struct verifier *vr)
+{
+	size_t i;
+
+	for (i = 0; i < vr->v->nstores; i++)
+		new_next(vr, vr->v->stores[i]);
 }
 
 void
@@ -252,7 +264,6 @@ void
 verifier_start(struct verifier *vr)
 {
 	struct new_snapshot *n, *next;
-	size_t i;
 
 	for (n = TAILQ_FIRST(&vr->waiting); n != NULL; n = next) {
 		next = TAILQ_NEXT(n, entry);
@@ -264,8 +275,7 @@ verifier_start(struct verifier *vr)
 	if (vr->nwaiting > 0)
 		log_info("verify", "%u new snapshots wait for verification",
 		    vr->nwaiting);
-	for (i = 0; i < vr->v->nstores; i++)
-		new_next(vr, vr->v->stores[i]);
+	verify_new_go_on(vr);
 }
 
 void
