@@ -47,7 +47,8 @@ check-format:
 # Reports go to files, since a sanitizer in a test's child is easily missed.
 # Then those process tests that see every program and take little time.  A
 # report that only warns of coroutines (server/coro.c) is none.
-ASAN_PROCESS_TESTS = test_client.py test_sessions.py test_validator_calls.py
+ASAN_PROCESS_TESTS = test_client.py test_metrics.py test_sessions.py \
+	test_validator_calls.py
 check-asan:
 	$(MKDIR_P) asan
 	cd asan && { test -f Makefile || \
