@@ -110,6 +110,25 @@ proc_status_recv(int fd, struct proc_status *out, struct err *e)
 	return 1;
 }
 
+void
+proc_started_by(const char *parent, const char *program, int argc, char **argv)
+{
+	const char *asked = argc == 2 ? argv[1] : "";
+
+	if (argc == 1 && getenv(PROC_ENV_GENERATION) != NULL)
+		return;
+	if (strcmp(asked, "-V") == 0 || strcmp(asked, "--version") == 0) {
+		printf("%s %s\n", program, PACKAGE_VERSION);
+		exit(PROC_EXIT_OK);
+	}
+	if (strcmp(asked, "-h") == 0 || strcmp(asked, "--help") == 0) {
+		printf("%s is started by %s\n", program, parent);
+		exit(PROC_EXIT_OK);
+	}
+	fprintf(stderr, "%s is started by %s\n", program, parent);
+	exit(PROC_EXIT_USAGE);
+}
+
 int
 proc_close_from(int first, struct err *e)
 {

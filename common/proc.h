@@ -118,6 +118,11 @@ struct proc_spawn {
  */
 pid_t proc_spawn(const struct proc_spawn *s, struct err *e);
 
+/* First in a program that only another one starts: if somebody tries it by
+ * hand, says so (or the version, if asked) and ends the process. */
+void proc_started_by(const char *parent, const char *program, int argc,
+    char **argv);
+
 /*
  * For start-up of every child, in this order: read configuration, open what
  * needs privilege, proc_close_from(), proc_chroot() and proc_isolate_net(),

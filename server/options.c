@@ -14,18 +14,24 @@
 #include "common/proc.h"
 #include "server/server_conf.h"
 
+static const struct option long_options[] = {
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
 static void
 options_usage(FILE *f, const char *program, const char *purpose)
 {
 	fprintf(f,
 	    "usage: %s [-adfhV] [-c FILE]\n"
 	    "%s\n\n"
-	    "  -a       holdfast-auth is a service of its own: do not start it\n"
-	    "  -c FILE  configuration (%s)\n"
-	    "  -d       log more\n"
-	    "  -f       log to stderr\n"
-	    "  -h       this text\n"
-	    "  -V       version\n",
+	    "  -a             holdfast-auth is a service of its own: do not start it\n"
+	    "  -c FILE        configuration (%s)\n"
+	    "  -d             log more\n"
+	    "  -f             log to stderr\n"
+	    "  -h, --help     this text\n"
+	    "  -V, --version  version\n",
 	    program, purpose, SERVER_CONF_DEFAULT);
 }
 
@@ -37,7 +43,8 @@ server_options_parse(struct server_options *o, int argc, char **argv,
 
 	memset(o, 0, sizeof(*o));
 	o->conf_path = SERVER_CONF_DEFAULT;
-	while ((c = getopt(argc, argv, "ac:dfhV")) != -1) {
+	while ((c = getopt_long(argc, argv, "ac:dfhV", long_options, NULL)) !=
+	    -1) {
 		switch (c) {
 		case 'a':
 			o->auth_apart = 1;

@@ -9,8 +9,6 @@
 
 #include "validator/checker_work.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -54,12 +52,7 @@ main(int argc, char **argv)
 	struct event *dead;
 	struct err e;
 
-	(void)argv;
-	if (argc != 1 || getenv(PROC_ENV_GENERATION) == NULL) {
-		fprintf(stderr,
-		    "holdfast-checker is started by holdfast-validator\n");
-		return PROC_EXIT_USAGE;
-	}
+	proc_started_by("holdfast-validator", "holdfast-checker", argc, argv);
 	log_init("holdfast-checker", LOG_F_INHERIT);
 	proc_signals_init();
 	if (proc_close_from(PROC_FD_MAIN + 1, &e) == -1)

@@ -36,18 +36,24 @@
 
 #define CONF_DEFAULT SYSCONFDIR "/validator.conf"
 
+static const struct option long_options[] = {
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
 static void
 usage(FILE *f)
 {
 	fprintf(f,
 	    "usage: holdfast-validator [-dfhkV] [-c FILE]\n"
 	    "Owns the datastores; workers ask it for what they need.\n\n"
-	    "  -c FILE  configuration (%s)\n"
-	    "  -d       log more\n"
-	    "  -f       log to stderr\n"
-	    "  -h       this text\n"
-	    "  -k       make the key that it shares with holdfast-auth, if there is none\n"
-	    "  -V       version\n",
+	    "  -c FILE        configuration (%s)\n"
+	    "  -d             log more\n"
+	    "  -f             log to stderr\n"
+	    "  -h, --help     this text\n"
+	    "  -k             make the key that it shares with holdfast-auth, if there is none\n"
+	    "  -V, --version  version\n",
 	    CONF_DEFAULT);
 }
 
@@ -75,7 +81,8 @@ parse_options(struct validator *v, int argc, char **argv)
 	int c, key_only = 0;
 
 	v->conf_path = CONF_DEFAULT;
-	while ((c = getopt(argc, argv, "c:dfhkV")) != -1) {
+	while ((c = getopt_long(argc, argv, "c:dfhkV", long_options, NULL)) !=
+	    -1) {
 		if (c == 'c') {
 			v->conf_path = optarg;
 		} else if (c == 'd') {

@@ -98,7 +98,7 @@ hasher_seal(void)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	struct ipc_cfg cfg = {
 	    .proto = &hasher_proto,
@@ -109,6 +109,7 @@ main(void)
 	struct ipc *c;
 	struct err e;
 
+	proc_started_by("holdfast-auth", "holdfast-hasher", argc, argv);
 	log_init("holdfast-hasher", LOG_F_INHERIT);
 	proc_signals_init();
 	c = ipc_new(PROC_FD_MAIN, &cfg, &e);

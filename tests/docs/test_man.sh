@@ -51,14 +51,26 @@ has_page() {
 
 # Option letters of "usage: NAME [-dfhV] [-c FILE]" against ".TP" entries.
 daemon_options() {
-	help=$("$build/$1" -h | sed -n '1s/[^[]*//p' |
+	help=$("$build/$1" --help | sed -n '1s/[^[]*//p' |
 	    grep -o -e '-[A-Za-z]*' | grep -o '[A-Za-z]' | sort -u)
-	man=$(page "$1.8" | sed -n 's/^-\([A-Za-z]\)\( .*\)\{0,1\}$/\1/p' | sort -u)
+	man=$(page "$1.8" | sed -n 's/^-\([A-Za-z]\)\([ ,].*\)\{0,1\}$/\1/p' | sort -u)
 	[ "$help" = "$man" ] || echo "help:" $help "page:" $man
 	synopsis=$(page "$1.8" | sed -n '/^.SH SYNOPSIS/{n;p}' |
 	    sed 's/[^[]*//' | grep -o -e '-[A-Za-z]*' | grep -o '[A-Za-z]' |
 	    sort -u)
 	[ "$help" = "$synopsis" ] || echo "help:" $help "synopsis:" $synopsis
+}
+
+# Each says what it is and which version, and complains of what it does not know.
+basic_options() {
+	"$build/$1" --help | grep -q -w -e "$1" || echo "no --help"
+	[ "$("$build/$1" --version)" = "$("$build/$1" -V)" ] ||
+		echo "no --version"
+	"$build/$1" --version | grep -q -x "$1 [0-9.]*" || echo "no version"
+	[ "$("$build/$1" --help)" = "$("$build/$1" -h)" ] || echo "no -h"
+	"$build/$1" --unknown >"$tmp/out" 2>"$tmp/err"
+	[ $? = 2 ] && [ ! -s "$tmp/out" ] && [ -s "$tmp/err" ] ||
+		echo "--unknown is no error"
 }
 
 commands_of_help() {
@@ -151,6 +163,7 @@ trap 'rm -rf "$tmp"' EXIT
 
 for p in $(programs); do
 	check "$p has a page" has_page "$p"
+	check "$p: --help, --version" basic_options "$p"
 done
 for p in holdfast-server holdfast-auth holdfast-validator; do
 	check "$p: options" daemon_options "$p"

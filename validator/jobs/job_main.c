@@ -7,8 +7,6 @@
 #include "config.h"
 
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 
 #include "common/log.h"
@@ -43,12 +41,7 @@ main(int argc, char **argv)
 	struct err e;
 	int code;
 
-	(void)argv;
-	if (argc != 1 || getenv(PROC_ENV_GENERATION) == NULL) {
-		fprintf(stderr,
-		    "holdfast-job is started by holdfast-validator\n");
-		return PROC_EXIT_USAGE;
-	}
+	proc_started_by("holdfast-validator", "holdfast-job", argc, argv);
 	log_init("holdfast-job", LOG_F_INHERIT);
 	proc_signals_init();
 	if (proc_close_from(PROC_FD_CHUNKS + 1, &e) == -1)
