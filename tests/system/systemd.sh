@@ -271,6 +271,49 @@ watchdog() {
 		soon all_active
 }
 
+# Root starts them beside the services, with a configuration of their own. They
+# log to syslog, which the journal is here.
+without_systemd() {
+	mkdir "$root/test/plain"
+	for p in validator server; do
+		cat >"$root/test/plain/$p.conf" <<-EOF
+			run-dir = "/run/plain"
+			state-dir = "/var/lib/plain"
+		EOF
+	done
+	echo 'log-dir = "/var/log/plain"' >>"$root/test/plain/validator.conf"
+	echo 'listen = "127.0.0.1:9008"' >>"$root/test/plain/server.conf"
+	for p in validator server; do
+		inside sh -c "setsid holdfast-$p -d -c /test/plain/$p.conf \
+		    </dev/null >/test/plain/$p.out 2>&1 &
+		    echo \$! >/test/plain/$p.pid"
+	done
+	check "without systemd: the first administrator" soon inside sh -c \
+	    "echo $PASSWORD | holdfast-admin setup --run-dir /run/plain"
+	plain=$(inside holdfast-admin cert info --run-dir /run/plain |
+	    sed -n 's/^fingerprint *//p')
+	for word in "$PASSWORD" wrong; do
+		inside env PBS_REPOSITORY=admin@pbs@127.0.0.1:9008:none \
+		    PBS_PASSWORD=$word PBS_FINGERPRINT="$plain" holdfast \
+		    list >"$root/test/plain/$word" 2>&1 || true
+	done
+	check "it knows the password" grep none "$root/test/plain/$PASSWORD"
+	check "and no other" grep 'cannot log in' \
+	    "$root/test/plain/wrong"
+	for p in validator server auth worker; do
+		check "$p logs to syslog" soon syslog_has $p
+	done
+	check "they log nowhere else" \
+	    test ! -s "$root/test/plain/server.out" \
+	    -a ! -s "$root/test/plain/validator.out"
+	inside sh -c 'kill $(cat /test/plain/*.pid)'
+}
+
+syslog_has() {
+	inside journalctl --no-pager _TRANSPORT=syslog \
+	    SYSLOG_IDENTIFIER="holdfast-$1" | grep "holdfast-$1\["
+}
+
 upgrade() {
 	check "the packages' own test: an upgrade in the middle of a backup" \
 	    inside /test/upgrade /packages
@@ -336,6 +379,7 @@ first_steps
 jobs
 monitoring
 restarts
+without_systemd
 upgrade
 removal
 finish
