@@ -9,7 +9,8 @@
  *   WAIT      (1) no writer open, referenced chunks checked
  *   MANIFEST  (2) upload statistics into the manifest of the session folder
  *   COMMIT    (3) lock database: finishing; then (4) to (6) in the sync
- *                 thread: everything durable, renamed, parents synced
+ *                 thread: everything durable, renamed, parents synced.  What
+ *                 was lost is compared before, and again before the rename
  *   DONE      (7) locks freed, tombstone; (8) answered
  *
  * Until COMMIT a refusal leaves the session open and the worker's death ends
