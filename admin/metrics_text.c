@@ -116,6 +116,8 @@ static const struct row space_rows[] = {
     {"estimated-full-date", "store_full_time_seconds", "gauge",
 	"When the datastore will be full if it grows as it did in the last 30 "
 	"days; not there if it does not."},
+    {"damaged-chunks", "store_damaged_chunks", "gauge",
+	"Chunks that were found damaged or missing and not uploaded since."},
 };
 
 static const struct row store_rows[] = {
@@ -139,6 +141,15 @@ put_states(struct sbuf *b, const struct json *stores)
 {
 	const struct json *o;
 	size_t i;
+
+	put_head(b, "store_damage_unknown", "gauge",
+	    "1 if more chunks were found damaged or missing than are "
+	    "remembered.");
+	for (i = 0; i < json_len(stores); i++) {
+		o = json_at(stores, i);
+		put_value(b, "store_damage_unknown", "store", text(o, "name"),
+		    NULL, NULL, json_get(o, "damaged-unknown") != NULL);
+	}
 
 	put_head(b, "store_up", "gauge",
 	    "1 if the datastore is open for everything.");

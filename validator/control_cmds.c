@@ -181,8 +181,15 @@ datastore_json(const struct vstore *vs)
 	json_set_str(o, "state", info.poisoned ? "poisoned" : "open");
 	if (full != 0)
 		json_set_i64(o, "estimated-full-date", full);
+	json_set_u64(o, "damaged-chunks", damage_count(vs->damage));
+	if (damage_is_overflowed(vs->damage))
+		json_set_bool(o, "damaged-unknown", 1);
 	if (info.poisoned)
 		json_set_str(o, "reason", info.reason);
+	else if (damage_is_overflowed(vs->damage))
+		json_set_str(o, "reason",
+		    "too many chunks are damaged or missing to remember all: "
+		    "verify, then \"datastore clear\"");
 	return o;
 }
 
@@ -236,6 +243,8 @@ clear_done(struct store_job *job)
 {
 	struct clearing *c = (struct clearing *)job;
 
+	if (c->rv == 0)
+		c->rv = damage_clear_overflow(c->vs->damage, &c->err);
 	if (c->rv == 0) {
 		log_info("control", "writes are allowed again store=%s",
 		    c->vs->conf->title);

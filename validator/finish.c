@@ -339,6 +339,7 @@ finish_cancel(struct session *s)
 		return true;
 	}
 	f->cancelled = true;
+	atomic_store(&f->commit.cancel, true);
 	event_del(f->timer);
 	atomic_store(&s->check_urgent, false);
 	if (f->phase == FINISH_WAIT)

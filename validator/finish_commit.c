@@ -145,14 +145,14 @@ compare_run(struct store_job *job)
 	struct finish *f = s->finish;
 	int fd, rv = -1;
 
-	if (f->nlost == 0) {
+	if (f->nlost == 0 && !f->look_at_all) {
 		r->rv = 0;
 		return;
 	}
 	fd = session_dir_open(s->vs->store, s->id, &r->err);
 	if (fd != -1)
 		rv = damage_find_reference(s->vs->store, fd, f->lost, f->nlost,
-		    &f->hit, &r->err);
+		    &f->commit.cancel, &f->hit, &r->err);
 	io_close(&fd);
 	r->rv = rv == -1 ? -1 : 0;
 	f->is_lost = rv == 1;
@@ -176,6 +176,9 @@ compare_done(struct store_job *job)
 
 	free(f->lost);
 	f->lost = NULL;
+	f->nlost = 0;
+	if (f->req.rv == 0)
+		s->damage_seen = f->overflows;
 	if (begun ? s->sessions->suspended : finish_is_over(s))
 		; /* it was told already */
 	else if (f->is_lost)
@@ -196,7 +199,14 @@ commit_compare(struct session *s)
 
 	f->is_lost = false;
 	f->commit.lost_seen = chunk_lost_count(s->vs->store);
-	f->lost = damage_dup(s->vs->damage, &f->nlost);
+	f->overflows = damage_overflows(s->vs->damage);
+	f->look_at_all = f->overflows != s->damage_seen;
+	if (f->look_at_all)
+		session_log_line(s,
+		    "many chunks were found damaged or missing meanwhile, so "
+		    "all of this backup are looked at");
+	else
+		f->lost = damage_dup(s->vs->damage, &f->nlost);
 	finish_run(s, &s->strand, compare_run, compare_done);
 }
 
@@ -252,7 +262,8 @@ finish_continue(struct session *s)
 	struct finish *f = finish_new(s);
 
 	finish_set_phase(s, FINISH_COMMIT);
-	f->commit.lost_seen = damage_count(s->vs->damage) > 0
+	f->commit.lost_seen = damage_count(s->vs->damage) > 0 ||
+		damage_is_overflowed(s->vs->damage)
 	    ? UINT64_MAX
 	    : chunk_lost_count(s->vs->store);
 	commit_publish(s);

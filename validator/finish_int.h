@@ -18,6 +18,8 @@ struct finish {
 	struct manifest_ask *ask;
 	struct digest *lost; /* damaged chunks of the store, sorted */
 	size_t nlost;
+	bool look_at_all; /* instead: there are more than are known */
+	uint64_t overflows;
 	bool is_lost; /* the backup refers to one: hit */
 	struct digest hit;
 	const uint8_t *data;

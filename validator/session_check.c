@@ -99,13 +99,12 @@ suspect_touched(struct store_job *job)
 	suspect_end(u);
 }
 
-/* Remembered only so that the log tells of its healing. */
 static void
 check_lost(struct session *s, const struct session_file *f, uint64_t position,
     const struct digest *digest, bool damaged)
 {
-	damage_add(s->vs->damage, digest, NULL);
-	chunk_count_lost(s->vs->store);
+	vstore_add_damage(s->vs, digest,
+	    damaged ? DAMAGE_DAMAGED : DAMAGE_MISSING);
 	reuse_missing(s->reuse, f->number, position, digest, damaged);
 }
 

@@ -109,9 +109,10 @@ struct session {
 	bool cleaned;          /* or about to be */
 	struct store_job cleanup;
 
-	int64_t base_time; /* 0: no base */
-	bool base_recent;  /* verified recently, by this server */
-	int base_fd;       /* folder of the base, or of the snapshot read */
+	int64_t base_time;    /* 0: no base */
+	bool base_recent;     /* verified recently, by this server */
+	uint64_t damage_seen; /* damage_overflows() when it began; 0: resumed */
+	int base_fd;          /* folder of the base, or of the snapshot read */
 	struct session_file *files[IPC_FILES_MAX];
 	uint32_t nfiles;
 

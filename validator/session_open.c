@@ -395,7 +395,8 @@ recent_done(struct store_job *job)
 		log_warn_e("session", &o->req.err,
 		    "cannot read when the base was verified");
 	s->base_recent = o->req.rv == 1 && age >= 0 &&
-	    (uint64_t)age <= s->vs->conf->recent_verify / 1000;
+	    (uint64_t)age <= s->vs->conf->recent_verify / 1000 &&
+	    !damage_is_overflowed(s->vs->damage);
 	open_with_base(o);
 }
 
@@ -653,6 +654,7 @@ open_start(struct peer *p, struct vstore *vs, struct ipc_msg *m,
 	s->flags = msg->flags &
 	    (SESSION_FLAG_DEBUG | SESSION_FLAG_BENCHMARK | SESSION_FLAG_CALL);
 	s->started = io_realtime_s();
+	s->damage_seen = damage_overflows(vs->damage);
 	s->worker_pid = (uint32_t)peer_pid(p);
 	snapshot_to_str(snap, s->snap_text);
 	snprintf(s->auth_id, sizeof(s->auth_id), "%s", auth_id);

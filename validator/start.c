@@ -246,6 +246,11 @@ open_store(struct validator *v, struct vstore *vs, int state_fd)
 	    store_open(&vs->store, &o, &vs->refused) == 0) {
 		if (damage_open(&vs->damage, state_fd, vs->conf->title,
 			&vs->refused) == 0) {
+			if (damage_is_overflowed(vs->damage))
+				log_warn("start",
+				    "not all damaged chunks are known: verify, "
+				    "then \"datastore clear\" store=%s",
+				    vs->conf->title);
 			log_info("start", "datastore is open store=%s path=%s",
 			    vs->conf->title, vs->conf->path);
 			return;

@@ -16,7 +16,7 @@
 #include "validator/capacity.h"
 #include "validator/jobs/verify.h"
 #include "validator/schedule.h"
-#include "validator/store/damage.h"
+#include "validator/store/chunk_store.h"
 #include "validator/store/layout.h"
 
 struct vstore *
@@ -80,6 +80,20 @@ vstore_close(struct validator *v, struct vstore *vs, bool clean)
 	vs->closed = true;
 	err_set(&vs->refused, ERR_UNAVAILABLE, "closed by the operator");
 	log_info("validator", "datastore is closed store=%s", vs->conf->title);
+}
+
+void
+vstore_add_damage(struct vstore *vs, const struct digest *digest,
+    enum damage_kind kind)
+{
+	bool known = damage_is_overflowed(vs->damage);
+
+	if (!damage_add(vs->damage, digest, kind) && !known)
+		log_err("validator",
+		    "too many chunks are damaged or missing to remember all: "
+		    "verify, then \"datastore clear\" store=%s",
+		    vs->conf->title);
+	chunk_count_lost(vs->store);
 }
 
 /* Those that were closed and are not configured any more. */

@@ -10,6 +10,7 @@
 #include "common/grant.h"
 #include "validator/metrics.h"
 #include "validator/validator_conf.h"
+#include "validator/store/damage.h"
 #include "validator/store/threads.h"
 
 /*
@@ -20,7 +21,6 @@
 struct audit;
 struct capacity;
 struct checker_pool;
-struct damage;
 struct event_base;
 struct jobs;
 struct lockdb;
@@ -85,6 +85,11 @@ void vstore_unhold(struct vstore *vs); /* NULL is fine */
 /* Closes it while the others go on: nothing may work on it any more, nor on
  * its threads.  clean: all that was written is durable. */
 void vstore_close(struct validator *v, struct vstore *vs, bool clean);
+
+/* It was found damaged or missing: for the log of its healing, and for
+ * backups that are about to be published. */
+void vstore_add_damage(struct vstore *vs, const struct digest *digest,
+    enum damage_kind kind);
 
 /* NULL if no such datastore is configured. */
 struct vstore *validator_store(struct validator *v, const char *name);

@@ -66,6 +66,7 @@ try_damage(const uint8_t *data, size_t len)
 	all = damage_dup(d, &n);
 	fuzz_same(data, len, all, n * sizeof(*all));
 	FUZZ_REQUIRE(n == damage_count(d) && n <= DAMAGE_MAX);
+	FUZZ_REQUIRE((damage_overflows(d) != 0) == damage_is_overflowed(d));
 	for (i = 0; i < n; i++) {
 		FUZZ_REQUIRE(damage_has(d, &all[i]));
 		FUZZ_REQUIRE(

@@ -483,7 +483,7 @@ def test_an_open_session_learns_of_a_bad_chunk(instance, base, snapshot,
         assert verify_snap(instance, snap)[0] == FAILED
         with pytest.raises(PbsError, match='found damaged meanwhile'):
             session.finish()
-    assert name_of(second) not in store.snapshots()
+    assert not store.snapshot_path(second).exists()
     third = snapshot(snap)
     with instance.backup(third) as session:
         assert session.previous_time() is None
@@ -674,3 +674,140 @@ def test_new_ones_wait_for_the_end_of_maintenance(instance, store, snapshot,
     finally:
         maintenance('none')
     verified_new(instance, snap)
+
+
+# ---- more damage than is remembered
+
+SET_MAX = 65536
+
+
+def damage_of(inst):
+    """(chunks in the set, whether there are more, why) as the operator sees
+    it."""
+    entry, = inst.admin_json('datastore', 'list')
+    more = 'damaged-unknown' in entry
+    name = f'{{store="{inst.store_name}"}}'
+    metrics = inst.admin('metrics')
+    assert f'holdfast_store_damage_unknown{name} {int(more)}\n' in metrics
+    assert f'holdfast_store_damaged_chunks{name} ' \
+        f'{entry["damaged-chunks"]}\n' in metrics
+    return entry['damaged-chunks'], more, entry.get('reason', '')
+
+
+@pytest.fixture
+def damage_set(instance):
+    """damage_set(kind, n): n other chunks in the set; all are forgotten after
+    the test."""
+    folder = instance.dir / 'state' / 'validator'
+    path = folder / f'damaged-{instance.store_name}'
+
+    def write(data):
+        instance.end('validator')
+        path.write_bytes(data)
+        os.chown(path, folder.stat().st_uid, folder.stat().st_gid)
+        instance.start_validator()
+
+    def fill(kind, n):
+        write(b''.join(kind + sha256(b'%d' % i) for i in range(n)))
+        assert damage_of(instance) == (n, False, '')
+    fill.write = write
+    yield fill
+    write(b'')
+
+
+HINT = 'verify, then "datastore clear"'
+
+
+def test_a_full_set_hides_no_damage(instance, base, snapshot, store,
+                                    damage_set):
+    snap, data, digests = base()
+    damage_set(b'a', SET_MAX)
+    flip(store.chunk_path(digests[1]))
+    status, lines, upid = verify_snap(instance, snap)
+    assert status == FAILED
+    assert any(digests[1].hex() in line and 'renamed to .0.bad' in line
+               for line in lines), lines
+    assert store.verify_state(snap) == {'state': 'failed', 'upid': upid}
+    assert not store.has_chunk(digests[1])
+    for _ in range(2):
+        n, more, reason = damage_of(instance)
+        assert (n, more) == (SET_MAX, True) and HINT in reason
+        assert HINT in instance.log_tail('validator', 100).split(
+            'main: ready')[-2 if _ else -1]
+        instance.restart_validator()
+    # It heals all the same.
+    with instance.backup(snapshot(snap)) as session:
+        assert session.previous_time() is None
+        session.backup_images({NAME: data})
+    is_good(instance, snap)
+    instance.admin('datastore', 'clear', instance.store_name)
+    for _ in range(2):
+        assert damage_of(instance) == (SET_MAX, False, '')
+        instance.restart_validator()
+
+
+@pytest.mark.parametrize('restart', [False, True])
+def test_an_open_session_learns_of_more_than_is_known(
+        instance, base, snapshot, store, damage_set, restart):
+    snap, data, digests = base()
+    damage_set(b'a', SET_MAX)
+    second = snapshot(snap)
+    with instance.backup(second) as session:
+        session.backup_images({NAME: data}, incremental=True, finish=False)
+        flip(store.chunk_path(digests[1]))
+        assert verify_snap(instance, snap)[0] == FAILED
+        if restart:
+            instance.kill_validator()
+            instance.start_validator()
+        task = instance.session_of(second)['upid']
+        with pytest.raises(PbsError, match=digests[1].hex()):
+            session.finish()
+    assert not store.snapshot_path(second).exists()
+    assert any('all of this backup are looked at' in line
+               for line in instance.task_log(task))
+    # Who begins now sees for himself what is missing.
+    third = snapshot(snap)
+    with instance.backup(third) as session:
+        task = instance.session_of(third)['upid']
+        session.backup_images({NAME: data})
+    assert not any('all of this backup are looked at' in line
+                   for line in instance.task_log(task))
+    is_good(instance, third)
+
+
+def test_a_recent_verification_is_not_believed(instance, base, snapshot,
+                                               damage_set):
+    snap, data, digests = base()
+    is_good(instance, snap)
+    damage_set.write(b'?' + bytes(32))
+    assert damage_of(instance)[:2] == (0, True)
+    second = snapshot(snap)
+
+    def state():
+        with instance.backup(second) as session:
+            session.previous(NAME)
+            found = instance.session_of(second)['check']['state']
+        assert wait_for(lambda: not instance.locks(second))
+        return found
+    assert state() == 'running'
+    instance.admin('datastore', 'clear', instance.store_name)
+    assert state() == 'not-needed'
+
+
+def test_missing_chunks_leave_room_for_damaged_ones(instance, base, snapshot,
+                                                    store, damage_set):
+    snap, data, digests = base()
+    damage_set(b'm', SET_MAX // 2)
+    store.remove_chunk(digests[0])
+    flip(store.chunk_path(digests[1]))
+    status, lines, _ = verify_snap(instance, snap)
+    assert status == FAILED
+    assert damage_of(instance)[:2] == (SET_MAX // 2 + 1, True)
+    again = snapshot(snap)
+    with instance.backup(again) as session:
+        task = instance.session_of(again)['upid']
+        session.backup_images({NAME: data})
+    stored = [line for line in instance.task_log(task)
+              if 'stored again' in line]
+    assert len(stored) == 1 and digests[1].hex() in stored[0]
+    is_good(instance, snap)

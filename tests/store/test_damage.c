@@ -40,13 +40,12 @@ Test(damage, adds_and_heals)
 {
 	struct damage *d = open_it();
 	struct digest x;
-	struct err e;
 	uint32_t i;
 
 	for (i = 0; i < 1000; i++) {
 		x = number(i);
-		cr_assert_eq(damage_add(d, &x, &e), 0);
-		cr_assert_eq(damage_add(d, &x, &e), 0, "twice is once");
+		cr_assert(damage_add(d, &x, DAMAGE_DAMAGED));
+		cr_assert(damage_add(d, &x, DAMAGE_DAMAGED), "twice is once");
 	}
 	cr_expect_eq(damage_count(d), 1000);
 	for (i = 0; i < 1000; i += 2) {
@@ -66,12 +65,11 @@ Test(damage, outlives_the_process)
 	struct damage *d = open_it();
 	struct digest a = number(1), b = number(2), c = number(3);
 	struct digest *all;
-	struct err e;
 	size_t n;
 
-	damage_add(d, &a, &e);
-	damage_add(d, &b, &e);
-	damage_add(d, &c, &e);
+	damage_add(d, &a, DAMAGE_DAMAGED);
+	damage_add(d, &b, DAMAGE_DAMAGED);
+	damage_add(d, &c, DAMAGE_DAMAGED);
 	damage_heal(d, &b);
 	damage_close(&d);
 	d = open_it();
@@ -91,11 +89,10 @@ Test(damage, survives_a_record_cut_short)
 {
 	struct damage *d = open_it();
 	struct digest a = number(1), b = number(2);
-	struct err e;
 	int fd;
 
-	damage_add(d, &a, &e);
-	damage_add(d, &b, &e);
+	damage_add(d, &a, DAMAGE_DAMAGED);
+	damage_add(d, &b, DAMAGE_DAMAGED);
 	damage_close(&d);
 	fd = openat(fx.state_fd, "damaged-store", O_WRONLY);
 	cr_assert_eq(ftruncate(fd, 33 + 20), 0);
@@ -106,22 +103,146 @@ Test(damage, survives_a_record_cut_short)
 	damage_close(&d);
 }
 
-Test(damage, has_a_limit)
+/* Chunks from to to - 1; how many of them found room. */
+static uint32_t
+add_many(struct damage *d, uint32_t from, uint32_t to, enum damage_kind kind)
+{
+	struct digest x;
+	uint32_t n = 0;
+
+	for (; from < to; from++) {
+		x = number(from);
+		n += damage_add(d, &x, kind);
+	}
+	return n;
+}
+
+static off_t
+file_len(void)
+{
+	struct stat st;
+
+	cr_assert_eq(fstatat(fx.state_fd, "damaged-store", &st, 0), 0);
+	return st.st_size;
+}
+
+Test(damage, overflows_and_remembers_that)
 {
 	struct damage *d = open_it();
-	struct digest x;
 	struct err e;
+
+	cr_assert_eq(add_many(d, 0, DAMAGE_MAX, DAMAGE_DAMAGED), DAMAGE_MAX);
+	cr_assert_not(damage_is_overflowed(d));
+	cr_expect_eq(damage_overflows(d), 0);
+	cr_expect_eq(add_many(d, 0, 1, DAMAGE_DAMAGED), 1, "is there");
+	cr_expect_eq(add_many(d, DAMAGE_MAX, DAMAGE_MAX + 2, DAMAGE_DAMAGED),
+	    0);
+	cr_expect(damage_is_overflowed(d));
+	cr_expect_eq(damage_overflows(d), 2, "each is news");
+	damage_close(&d);
+	d = open_it();
+	cr_expect_eq(damage_count(d), DAMAGE_MAX);
+	cr_expect(damage_is_overflowed(d));
+	cr_expect_gt(damage_overflows(d), 0);
+	cr_assert_eq(damage_clear_overflow(d, &e), 0);
+	cr_expect_not(damage_is_overflowed(d));
+	cr_expect_gt(damage_overflows(d), 0, "sessions that run must see it");
+	damage_close(&d);
+	d = open_it();
+	cr_expect_not(damage_is_overflowed(d));
+	cr_expect_eq(damage_overflows(d), 0);
+	cr_expect_eq(damage_count(d), DAMAGE_MAX);
+	damage_close(&d);
+}
+
+Test(damage, missing_ones_take_at_most_half)
+{
+	struct damage *d = open_it();
+	struct digest x = number(0);
+
+	cr_expect_eq(add_many(d, 0, DAMAGE_MAX, DAMAGE_MISSING),
+	    DAMAGE_MISSING_MAX);
+	cr_expect(damage_is_overflowed(d));
+	cr_expect_eq(add_many(d, DAMAGE_MAX, 2 * DAMAGE_MAX, DAMAGE_DAMAGED),
+	    DAMAGE_MAX - DAMAGE_MISSING_MAX);
+	/* One that is healed, or turns out damaged, makes room. */
+	cr_assert(damage_heal(d, &x));
+	cr_expect_eq(add_many(d, 2 * DAMAGE_MAX, 2 * DAMAGE_MAX + 2,
+			 DAMAGE_MISSING),
+	    1);
+	cr_expect_eq(add_many(d, 1, 2, DAMAGE_DAMAGED), 1);
+	cr_expect_eq(add_many(d, 1, 2, DAMAGE_MISSING), 1, "stays damaged");
+	damage_close(&d);
+	d = open_it();
+	x = number(2);
+	cr_assert(damage_heal(d, &x));
+	x = number(3);
+	cr_assert(damage_heal(d, &x));
+	cr_expect_eq(add_many(d, 3 * DAMAGE_MAX, 3 * DAMAGE_MAX + 9,
+			 DAMAGE_MISSING),
+	    2, "the kinds outlive the process");
+	damage_close(&d);
+}
+
+Test(damage, its_file_does_not_grow)
+{
+	struct damage *d = open_it();
+	struct digest x = number(1), y = number(2);
 	uint32_t i;
 
-	for (i = 0; i < DAMAGE_MAX; i++) {
-		x = number(i);
-		cr_assert_eq(damage_add(d, &x, &e), 0);
+	damage_add(d, &y, DAMAGE_MISSING);
+	for (i = 0; i < 50000; i++) {
+		damage_add(d, &x, DAMAGE_DAMAGED);
+		damage_heal(d, &x);
 	}
-	x = number(i);
-	cr_assert_eq(damage_add(d, &x, &e), -1);
-	cr_expect_eq(e.code, ERR_LIMIT);
-	x = number(0);
-	cr_expect_eq(damage_add(d, &x, &e), 0);
+	cr_expect_lt(file_len(), 400000);
+	damage_add(d, &x, DAMAGE_DAMAGED);
+	damage_close(&d);
+	d = open_it();
+	cr_expect_eq(damage_count(d), 2);
+	cr_expect(damage_has(d, &x) && damage_has(d, &y));
+	cr_expect_eq(file_len(), 66);
+	damage_close(&d);
+}
+
+/* An older version let it grow. */
+Test(damage, takes_a_file_of_any_size)
+{
+	struct digest x = number(7);
+	uint8_t rec[33] = {'a'};
+	struct damage *d;
+	int fd, i;
+
+	fd = openat(fx.state_fd, "damaged-store", O_WRONLY | O_CREAT, 0600);
+	for (i = 0; i < 300001; i++) {
+		rec[0] = i % 2 == 0 ? 'a' : 'h';
+		memcpy(rec + 1, x.b, 32);
+		cr_assert_eq(io_write_full(fd, rec, sizeof(rec), NULL), 0);
+	}
+	close(fd);
+	d = open_it();
+	cr_expect_eq(damage_count(d), 1);
+	cr_expect(damage_has(d, &x));
+	cr_expect_not(damage_is_overflowed(d));
+	cr_expect_eq(file_len(), 33);
+	damage_close(&d);
+}
+
+Test(damage, what_it_cannot_read_is_not_forgotten_in_silence)
+{
+	struct digest x = number(7);
+	uint8_t rec[33] = {'?'};
+	struct damage *d = open_it();
+	int fd;
+
+	damage_add(d, &x, DAMAGE_DAMAGED);
+	damage_close(&d);
+	fd = openat(fx.state_fd, "damaged-store", O_WRONLY | O_APPEND);
+	cr_assert_eq(io_write_full(fd, rec, sizeof(rec), NULL), 0);
+	close(fd);
+	d = open_it();
+	cr_expect(damage_is_overflowed(d));
+	cr_expect(damage_has(d, &x));
 	damage_close(&d);
 }
 
@@ -156,8 +277,9 @@ static int
 look(int dir, uint32_t i, struct digest *hit, struct err *e)
 {
 	struct digest d = fixture_digest(i);
+	atomic_bool stop = false;
 
-	return damage_find_reference(fx.store, dir, &d, 1, hit, e);
+	return damage_find_reference(fx.store, dir, &d, 1, &stop, hit, e);
 }
 
 Test(damage, finds_references)
@@ -173,6 +295,35 @@ Test(damage, finds_references)
 	fixture_chunk_path(&d, path);
 	fixture_write(path, "123456789012", 12);
 	cr_expect_eq(look(dir, 2500, &hit, &e), 0, "it is there again");
+	close(dir);
+}
+
+Test(damage, looks_at_all_if_it_knows_none)
+{
+	struct digest hit, d;
+	int dir = make_folder(3);
+	atomic_bool stop = false;
+	char path[200];
+	struct err e;
+	uint32_t i;
+
+	for (i = 0; i < 3; i++) {
+		d = fixture_digest(i);
+		cr_assert_eq(damage_find_reference(fx.store, dir, NULL, 0,
+				 &stop, &hit, &e),
+		    1);
+		cr_expect(digest_equal(&hit, &d));
+		fixture_chunk_path(&d, path);
+		fixture_write(path, "123456789012", 12);
+	}
+	cr_expect_eq(damage_find_reference(fx.store, dir, NULL, 0, &stop, &hit,
+			 &e),
+	    0);
+	stop = true;
+	cr_expect_eq(damage_find_reference(fx.store, dir, NULL, 0, &stop, &hit,
+			 &e),
+	    -1);
+	cr_expect_eq(e.code, ERR_ABORTED);
 	close(dir);
 }
 

@@ -379,12 +379,11 @@ bad_done(struct store_job *job)
 }
 
 /* Open sessions learn of it at their finish, from the set of damaged chunks:
- * so it is in there before it is renamed. */
+ * so it is in there, or the set is known to lack some, before it is renamed. */
 static void
 doubt_judged(void *arg, const struct checker_verdict *v)
 {
 	struct verify_job *k = arg;
-	struct err e;
 
 	if (v->err.code == ERR_OK) {
 		doubt_answer(k, JOB_CHUNK_GOOD,
@@ -397,10 +396,7 @@ doubt_judged(void *arg, const struct checker_verdict *v)
 		doubt_answer(k, JOB_CHUNK_UNKNOWN, 0, 0, v->err.msg);
 		return;
 	}
-	if (damage_add(k->vs->damage, &k->digest, &e) == -1) {
-		doubt_answer(k, JOB_CHUNK_UNKNOWN, 0, 0, e.msg);
-		return;
-	}
+	vstore_add_damage(k->vs, &k->digest, DAMAGE_DAMAGED);
 	k->rv = -1;
 	k->err = v->err; /* bad_done() says why */
 	k->job.run = bad_run;
@@ -425,10 +421,7 @@ doubt_opened(struct store_job *job)
 	struct err e;
 
 	if (k->rv == -1 && k->err.code == ERR_MISSING) {
-		/* Told of when it is healed, and compared with by backups that
-		 * are about to be published. */
-		damage_add(k->vs->damage, &k->digest, NULL);
-		chunk_count_lost(k->vs->store);
+		vstore_add_damage(k->vs, &k->digest, DAMAGE_MISSING);
 		doubt_answer(k, JOB_CHUNK_MISSING, 0, 0, k->err.msg);
 		return;
 	}

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/err.h"
@@ -24,16 +25,33 @@
 
 /* The file: a byte and a digest for each change, in order. */
 #define RECORD_LEN (1 + DIGEST_LEN)
-#define RECORD_ADD 'a'
+#define RECORD_DAMAGED 'a'
+#define RECORD_MISSING 'm'
 #define RECORD_HEAL 'h'
-#define FILE_MAX_LEN (8u << 20)
+#define RECORD_OVERFLOW 'o' /* of any digest */
 #define FILE_MODE 0600
+/* It is written anew at twice the number of records that it needs, and so
+ * many: some MiB at most. */
+#define RECORDS_SPARE 4096
 #define BATCH 1000
 
+struct entry {
+	struct digest digest; /* first: compared as one */
+	uint8_t kind;
+};
+
 struct damage {
-	struct digest *v; /* sorted */
+	struct entry *v; /* sorted */
 	size_t n;
-	int fd; /* of its file, for appending; -1: none */
+	size_t nmissing;
+	bool overflowed;
+	uint64_t overflows;
+
+	int dirfd;
+	char name[DATASTORE_NAME_MAX + 16];
+	int fd;         /* of its file, for appending; -1: none */
+	size_t records; /* in the file */
+	size_t compact_at;
 };
 
 static int
@@ -52,7 +70,7 @@ place(const struct damage *d, const struct digest *digest, bool *there)
 	*there = false;
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
-		c = cmp(&d->v[mid], digest);
+		c = cmp(&d->v[mid].digest, digest);
 		if (c == 0) {
 			*there = true;
 			return mid;
@@ -65,20 +83,34 @@ place(const struct damage *d, const struct digest *digest, bool *there)
 	return lo;
 }
 
-static int
-insert(struct damage *d, const struct digest *digest)
+enum change {
+	CHANGE_NONE,
+	CHANGE_DONE,
+	CHANGE_NO_ROOM,
+};
+
+/* One that is damaged and then missing was renamed: it stays damaged. */
+static enum change
+insert(struct damage *d, const struct digest *digest, enum damage_kind kind)
 {
 	bool there;
 	size_t i = place(d, digest, &there);
 
-	if (there)
-		return 0;
-	if (d->n == DAMAGE_MAX)
-		return -1;
+	if (there && (kind == DAMAGE_MISSING || d->v[i].kind == DAMAGE_DAMAGED))
+		return CHANGE_NONE;
+	if (there) {
+		d->v[i].kind = DAMAGE_DAMAGED;
+		d->nmissing--;
+		return CHANGE_DONE;
+	}
+	if (d->n == DAMAGE_MAX ||
+	    (kind == DAMAGE_MISSING && d->nmissing == DAMAGE_MISSING_MAX))
+		return CHANGE_NO_ROOM;
 	memmove(&d->v[i + 1], &d->v[i], (d->n - i) * sizeof(d->v[0]));
-	d->v[i] = *digest;
+	d->v[i] = (struct entry){*digest, (uint8_t)kind};
 	d->n++;
-	return 1;
+	d->nmissing += kind == DAMAGE_MISSING;
+	return CHANGE_DONE;
 }
 
 static bool
@@ -89,76 +121,151 @@ drop(struct damage *d, const struct digest *digest)
 
 	if (!there)
 		return false;
+	d->nmissing -= d->v[i].kind == DAMAGE_MISSING;
 	d->n--;
 	memmove(&d->v[i], &d->v[i + 1], (d->n - i) * sizeof(d->v[0]));
 	return true;
 }
 
-/* A record that cannot be written only shortens what a restart knows. */
 static void
-append(const struct damage *d, char what, const struct digest *digest)
+overflow(struct damage *d)
 {
-	uint8_t rec[RECORD_LEN];
+	d->overflowed = true;
+	d->overflows++;
+}
 
+/* --- the file ----------------------------------------------------------- */
+
+static void
+put_record(uint8_t rec[RECORD_LEN], char what, const struct digest *digest)
+{
 	rec[0] = (uint8_t)what;
 	memcpy(rec + 1, digest->b, DIGEST_LEN);
-	if (d->fd != -1)
-		io_write_full(d->fd, rec, sizeof(rec), NULL);
 }
 
-static void
-load(struct damage *d, const uint8_t *data, size_t len)
+static char
+record_of(enum damage_kind kind)
 {
-	struct digest digest;
-	size_t i;
-
-	for (i = 0; i + RECORD_LEN <= len; i += RECORD_LEN) {
-		memcpy(digest.b, data + i + 1, DIGEST_LEN);
-		if (data[i] == RECORD_ADD)
-			insert(d, &digest);
-		else
-			drop(d, &digest);
-	}
+	return kind == DAMAGE_MISSING ? RECORD_MISSING : RECORD_DAMAGED;
 }
 
-/* The file anew, without what was healed. */
+/* The file anew, with what is in the set now. */
 static int
-compact(const struct damage *d, int dirfd, const char *name, struct err *e)
+compact(struct damage *d, struct err *e)
 {
 	uint8_t *data = xcalloc(d->n + 1, RECORD_LEN);
+	static const struct digest none;
 	size_t i;
 	int rv;
 
-	for (i = 0; i < d->n; i++) {
-		data[i * RECORD_LEN] = RECORD_ADD;
-		memcpy(data + i * RECORD_LEN + 1, d->v[i].b, DIGEST_LEN);
-	}
-	rv = io_write_file_atomic(dirfd, name, data, d->n * RECORD_LEN,
-	    FILE_MODE, 0, e);
+	for (i = 0; i < d->n; i++)
+		put_record(data + i * RECORD_LEN,
+		    record_of((enum damage_kind)d->v[i].kind), &d->v[i].digest);
+	d->records = d->n;
+	if (d->overflowed)
+		put_record(data + d->records++ * RECORD_LEN, RECORD_OVERFLOW,
+		    &none);
+	d->compact_at = 2 * d->records + RECORDS_SPARE;
+	rv = io_write_file_atomic(d->dirfd, d->name, data,
+	    d->records * RECORD_LEN, FILE_MODE, 0, e);
 	free(data);
-	return rv;
+	io_close(&d->fd);
+	if (rv == 0)
+		d->fd = io_openat(d->dirfd, d->name, O_WRONLY | O_APPEND, 0, e);
+	return d->fd == -1 ? -1 : 0;
+}
+
+/*
+ * A record that cannot be written only shortens what a restart knows.  Nothing
+ * is appended to one that was cut short: the file is written anew, at the next
+ * change if not now.
+ */
+static void
+append(struct damage *d, char what, const struct digest *digest)
+{
+	uint8_t rec[RECORD_LEN];
+
+	put_record(rec, what, digest);
+	if (d->fd != -1 && d->records < d->compact_at &&
+	    io_write_full(d->fd, rec, sizeof(rec), NULL) == 0)
+		d->records++;
+	else
+		compact(d, NULL);
+}
+
+/* A record of an unknown kind was one of ours: something is not known. */
+static void
+load_record(struct damage *d, const uint8_t *rec)
+{
+	struct digest digest;
+
+	memcpy(digest.b, rec + 1, DIGEST_LEN);
+	switch (rec[0]) {
+	case RECORD_DAMAGED:
+	case RECORD_MISSING:
+		if (insert(d, &digest,
+			rec[0] == RECORD_MISSING
+			    ? DAMAGE_MISSING
+			    : DAMAGE_DAMAGED) == CHANGE_NO_ROOM)
+			d->overflowed = true;
+		break;
+	case RECORD_HEAL:
+		drop(d, &digest);
+		break;
+	case RECORD_OVERFLOW:
+	default:
+		d->overflowed = true;
+		break;
+	}
+}
+
+/* The last record may be cut short; its change is lost. */
+static int
+load(struct damage *d, int fd)
+{
+	uint8_t data[BATCH * RECORD_LEN];
+	uint64_t at, len;
+	struct stat st;
+	size_t i, n;
+
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
+		return -1;
+	len = (uint64_t)st.st_size;
+	for (at = 0; at + RECORD_LEN <= len; at += n * RECORD_LEN) {
+		n = len - at < sizeof(data) ? (size_t)(len - at) / RECORD_LEN
+					    : BATCH;
+		if (io_pread_full(fd, data, n * RECORD_LEN, (off_t)at, NULL) ==
+		    -1)
+			return -1;
+		for (i = 0; i < n; i++)
+			load_record(d, data + i * RECORD_LEN);
+	}
+	return 0;
 }
 
 int
 damage_open(struct damage **out, int dirfd, const char *store, struct err *e)
 {
 	struct damage *d = xcalloc(1, sizeof(*d));
-	char name[DATASTORE_NAME_MAX + 16];
-	struct err why = {0};
-	char *data = NULL;
-	size_t len;
+	struct err why;
+	int fd;
 
+	*out = NULL;
 	d->fd = -1;
 	d->v = xcalloc(DAMAGE_MAX, sizeof(*d->v));
-	snprintf(name, sizeof(name), "damaged-%s", store);
-	if (io_read_file(dirfd, name, FILE_MAX_LEN, &data, &len, &why) == 0)
-		load(d, (const uint8_t *)data, len);
-	free(data);
-	if (why.code == ERR_NOMEM)
-		err_set(e, ERR_NOMEM, "%s", why.msg);
-	else if (compact(d, dirfd, name, e) == 0)
-		d->fd = io_openat(dirfd, name, O_WRONLY | O_APPEND, 0, e);
-	if (d->fd == -1) {
+	snprintf(d->name, sizeof(d->name), "damaged-%s", store);
+	d->dirfd = io_openat(dirfd, ".", O_RDONLY | O_DIRECTORY, 0, e);
+	if (d->dirfd == -1) {
+		damage_close(&d);
+		return -1;
+	}
+	fd = io_openat(d->dirfd, d->name, O_RDONLY | O_NOFOLLOW, 0, &why);
+	if ((fd == -1 && why.code != ERR_NOT_FOUND) ||
+	    (fd != -1 && load(d, fd) == -1))
+		d->overflowed = true;
+	d->overflows = d->overflowed;
+	io_close(&fd);
+	if (compact(d, e) == -1) {
 		damage_close(&d);
 		return -1;
 	}
@@ -175,21 +282,31 @@ damage_close(struct damage **dp)
 	if (d == NULL)
 		return;
 	io_close(&d->fd);
+	io_close(&d->dirfd);
 	free(d->v);
 	free(d);
 }
 
-int
-damage_add(struct damage *d, const struct digest *digest, struct err *e)
-{
-	int rv = insert(d, digest);
+/* --- changes ------------------------------------------------------------ */
 
-	if (rv == -1)
-		return err_set(e, ERR_LIMIT,
-		    "more than %u chunks are damaged or missing", DAMAGE_MAX);
-	if (rv == 1)
-		append(d, RECORD_ADD, digest);
-	return 0;
+bool
+damage_add(struct damage *d, const struct digest *digest, enum damage_kind kind)
+{
+	bool before = d->overflowed;
+
+	switch (insert(d, digest, kind)) {
+	case CHANGE_NONE:
+		break;
+	case CHANGE_DONE:
+		append(d, record_of(kind), digest);
+		break;
+	case CHANGE_NO_ROOM:
+		overflow(d);
+		if (!before)
+			append(d, RECORD_OVERFLOW, digest);
+		return false;
+	}
+	return true;
 }
 
 bool
@@ -216,12 +333,40 @@ damage_count(const struct damage *d)
 	return d->n;
 }
 
+bool
+damage_is_overflowed(const struct damage *d)
+{
+	return d->overflowed;
+}
+
+uint64_t
+damage_overflows(const struct damage *d)
+{
+	return d->overflows;
+}
+
+int
+damage_clear_overflow(struct damage *d, struct err *e)
+{
+	bool before = d->overflowed;
+
+	if (!before)
+		return 0;
+	d->overflowed = false;
+	if (compact(d, e) == 0)
+		return 0;
+	d->overflowed = before;
+	return -1;
+}
+
 struct digest *
 damage_dup(const struct damage *d, size_t *n_out)
 {
 	struct digest *v = xcalloc(d->n + 1, sizeof(*v));
+	size_t i;
 
-	memcpy(v, d->v, d->n * sizeof(*v));
+	for (i = 0; i < d->n; i++)
+		v[i] = d->v[i].digest;
 	*n_out = d->n;
 	return v;
 }
@@ -230,7 +375,7 @@ damage_dup(const struct damage *d, size_t *n_out)
 
 static int
 find_in_index(struct store *s, int fd, const struct digest *digests, size_t n,
-    struct digest *hit_out, struct err *e)
+    const atomic_bool *stop, struct digest *hit_out, struct err *e)
 {
 	struct index_entry entries[BATCH];
 	struct index_view view;
@@ -241,12 +386,15 @@ find_in_index(struct store *s, int fd, const struct digest *digests, size_t n,
 	if (index_open_fd(&view, fd, e) == -1)
 		return -1;
 	for (first = 0; first < view.count; first += want) {
+		if (atomic_load(stop))
+			return err_set(e, ERR_ABORTED, "task aborted");
 		want = view.count - first < BATCH ? (size_t)(view.count - first)
 						  : BATCH;
 		if (index_get_entries(&view, first, want, entries, e) == -1)
 			return -1;
 		for (i = 0; i < want; i++) {
-			if (bsearch(&entries[i].digest, digests, n,
+			if (digests != NULL &&
+			    bsearch(&entries[i].digest, digests, n,
 				sizeof(*digests), cmp) == NULL)
 				continue;
 			state = chunk_check(s, 0, &entries[i].digest, e);
@@ -271,7 +419,7 @@ is_index(const char *name)
 
 int
 damage_find_reference(struct store *s, int dirfd, const struct digest *digests,
-    size_t n, struct digest *hit_out, struct err *e)
+    size_t n, const atomic_bool *stop, struct digest *hit_out, struct err *e)
 {
 	struct snap_file *files;
 	size_t i, nfiles;
@@ -284,8 +432,9 @@ damage_find_reference(struct store *s, int dirfd, const struct digest *digests,
 		if (!is_index(files[i].name))
 			continue;
 		fd = snap_file_open(dirfd, files[i].name, &size, e);
-		rv = fd == -1 ? -1
-			      : find_in_index(s, fd, digests, n, hit_out, e);
+		rv = fd == -1
+		    ? -1
+		    : find_in_index(s, fd, digests, n, stop, hit_out, e);
 		io_close(&fd);
 	}
 	free(files);

@@ -1,8 +1,10 @@
 #ifndef VALIDATOR_STORE_DAMAGE_H
 #define VALIDATOR_STORE_DAMAGE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/format/digest.h"
 
@@ -16,34 +18,55 @@ struct store;
  * own record, a file below STATE/validator.  What it holds is a suspicion;
  * whether a chunk is there says only chunk_check().
  *
+ * It holds so many and no more, and the missing ones, which may be a whole
+ * disk full, at most half of that.  What does not fit makes it overflow, which
+ * is remembered too, until an operator clears it: whoever goes by the set
+ * looks at the disk then.
+ *
  * The set is the loop's; its changes are appended without a sync, since after
- * a power cut no session is open that had to know.
+ * a power cut no session is open that had to know.  The file is written anew
+ * when most of it is over.
  */
 #define DAMAGE_MAX 65536u
+#define DAMAGE_MISSING_MAX (DAMAGE_MAX / 2)
 
-/* dirfd: of STATE/validator, lent.  One that cannot be read begins empty, but
- * for want of memory. */
+enum damage_kind {
+	DAMAGE_MISSING,
+	DAMAGE_DAMAGED,
+};
+
+/* dirfd: of STATE/validator, lent.  One that cannot be read, or only in part,
+ * counts as overflowed. */
 int damage_open(struct damage **out, int dirfd, const char *store,
     struct err *e);
 void damage_close(struct damage **d);
 
-/* ERR_LIMIT: so many that the set is of no use any more.  One that is there
- * already is success. */
-int damage_add(struct damage *d, const struct digest *digest, struct err *e);
+/* False: there is no room for it, and the set has overflowed.  One that is
+ * there already is success. */
+bool damage_add(struct damage *d, const struct digest *digest,
+    enum damage_kind kind);
 bool damage_has(const struct damage *d, const struct digest *digest);
 /* It was stored again; whether it was in the set. */
 bool damage_heal(struct damage *d, const struct digest *digest);
 size_t damage_count(const struct damage *d);
+
+/* Whether there were more than it holds. */
+bool damage_is_overflowed(const struct damage *d);
+/* Grows with each that found no room; 0: never, nor before the start. */
+uint64_t damage_overflows(const struct damage *d);
+/* What did not fit is known to be stored again, or not needed. */
+int damage_clear_overflow(struct damage *d, struct err *e);
 
 /* All of them, sorted; the caller's. */
 struct digest *damage_dup(const struct damage *d, size_t *n_out);
 
 /*
  * For store threads: whether an index in the folder dirfd refers to one of
- * these (sorted) chunks that is not there.  1 and the first such, 0, -1.
+ * these (sorted) chunks, or any chunk if digests is NULL, that is not there.
+ * 1 and the first such, 0, -1; ERR_ABORTED once *stop is set.
  */
 int damage_find_reference(struct store *s, int dirfd,
-    const struct digest *digests, size_t n, struct digest *hit_out,
-    struct err *e);
+    const struct digest *digests, size_t n, const atomic_bool *stop,
+    struct digest *hit_out, struct err *e);
 
 #endif
