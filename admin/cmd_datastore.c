@@ -256,7 +256,7 @@ reload(const struct admin_opts *o, struct err *e)
 	struct err why;
 
 	if (admin_do(o, CTL_VALIDATOR, "reload", NULL, &why) == 0 ||
-	    why.code == ERR_UNAVAILABLE)
+	    ctl_is_down(&why))
 		return 0;
 	*e = why;
 	return err_wrap(e, "written, but not in effect");
@@ -364,7 +364,8 @@ admin_datastore_maintenance(void *values, int nargs, char **args, struct err *e)
 
 /*
  * Has the validator let go of it; *path_out is its folder, the caller's, NULL
- * if no validator has it: it does not run, or was not restarted since.
+ * if no validator has it: it does not run, or was not restarted since.  One
+ * that does not answer, or only that it ends, may have it.
  */
 static int
 close_datastore(const struct admin_opts *o, const char *name, char **path_out,
@@ -381,9 +382,7 @@ close_datastore(const struct admin_opts *o, const char *name, char **path_out,
 	    e);
 	ctl_args_free(a);
 	if (rv == -1)
-		return e->code == ERR_UNAVAILABLE || e->code == ERR_NOT_FOUND
-		    ? 0
-		    : -1;
+		return ctl_is_down(e) || e->code == ERR_NOT_FOUND ? 0 : -1;
 	if ((path = json_get_str(reply, "path", e)) == NULL)
 		rv = -1;
 	else

@@ -95,7 +95,7 @@ admin_setup(void *values, int nargs, char **args, struct err *e)
 
 	/* First, so that nobody types a password for a server that is down. */
 	if (ctl_call(o->run_dir, CTL_AUTH, "cert-info", NULL, &cert, e) == -1)
-		return e->code == ERR_UNAVAILABLE
+		return ctl_is_down(e)
 		    ? err_wrap(e, "the server does not run: start it first")
 		    : -1;
 	if (make_user(o, userid, e) == -1 || make_admin(o, userid, e) == -1) {

@@ -50,8 +50,7 @@ admin_status(void *values, int nargs, char **args, struct err *e)
 		} else {
 			row = json_new_object();
 			json_set_str(row, "state",
-			    why.code == ERR_UNAVAILABLE ? "not running"
-							: why.msg);
+			    ctl_is_down(&why) ? "not running" : why.msg);
 			if (first.code == ERR_OK)
 				first = why;
 		}

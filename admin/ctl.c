@@ -210,3 +210,10 @@ ctl_call(const char *run_dir, enum ctl_daemon daemon, const char *command,
 	ipc_free(&c);
 	return rv;
 }
+
+bool
+ctl_is_down(const struct err *e)
+{
+	return e->code == ERR_UNAVAILABLE &&
+	    (e->sys == ENOENT || e->sys == ECONNREFUSED);
+}

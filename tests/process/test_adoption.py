@@ -4,12 +4,17 @@ maintenance and back."""
 import os
 import pwd
 import shutil
+import socket
 import stat
+import struct
+import subprocess
+import threading
 
 import pytest
 
+import authipc
 from conftest import make_folder
-from instance import InstanceError, wait_for
+from instance import InstanceError, find_build, wait_for
 from pbs import PbsError
 from turns import Turns
 
@@ -141,6 +146,43 @@ def test_removed_from_the_configuration(instance, backed_up):
     conf.write_text(written)
     instance.start_validator()
     assert restored(instance, backed_up)
+
+
+def answer_once(listener, text):
+    """A validator that says this, or nothing."""
+    sock, _ = listener.accept()
+    with sock:
+        header = struct.unpack_from(authipc.HEADER, sock.recv(1 << 17))
+        if text:
+            body = struct.pack('<H', authipc.ERRORS.index('UNAVAILABLE')) + \
+                authipc.text(text)
+            sock.send(struct.pack(
+                authipc.HEADER, authipc.MAGIC, authipc.VERSION,
+                authipc.MESSAGES['CTL_FAIL'], len(body), 0, *header[5:]) +
+                body)
+
+
+@pytest.mark.parametrize('command', ['remove', 'release'])
+@pytest.mark.parametrize('text', ['validator ends', ''])
+def test_a_validator_that_ends_may_have_it(tmp_path, command, text):
+    """Other than one that does not run: nothing is done."""
+    conf = tmp_path / 'datastores.d' / 'one.conf'
+    for folder in conf.parent, tmp_path / 'admin':
+        folder.mkdir()
+    conf.touch()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(tmp_path / 'admin' / 'validator.sock'))
+        listener.listen()
+        listener.settimeout(60)
+        thread = threading.Thread(target=answer_once, args=(listener, text))
+        thread.start()
+        r = subprocess.run(
+            [find_build() / 'holdfast-admin', 'datastore', command, 'one',
+             '--run-dir', tmp_path, '--config-dir', tmp_path],
+            capture_output=True, text=True, timeout=120)
+        thread.join()
+    assert r.returncode != 0 and (text or 'closed') in r.stderr, r.stderr
+    assert conf.exists()
 
 
 def test_what_is_no_datastore(instance, folder):
