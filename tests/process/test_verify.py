@@ -668,8 +668,8 @@ def test_new_ones_wait_for_the_end_of_maintenance(instance, store, snapshot,
         for mode in 'read-only', 'offline':
             maintenance(mode)
             assert not [t for t in instance.admin_json('task', 'list')
-                        if f'/{snap[1]}/' in t['upid'] and
-                        t['worker_type'] == 'verify']
+                        if ':verify:' in t['upid'] and
+                        f'-{snap[1]}-' in t['upid']]
             instance.restart_validator()
     finally:
         maintenance('none')
