@@ -24,6 +24,7 @@ import store as store_module  # noqa: E402
 
 TICKS = os.sysconf('SC_CLK_TCK')
 LINKS_MAX = 50000  # of one file; ext4 allows 65,000
+PREFIXES = 65536   # folders of chunks
 BASE = ('host', 'bench', 1700000000)
 
 
@@ -37,6 +38,21 @@ def arguments(description, **options):
         p.add_argument(f'--{name}', type=type(default), default=default,
                        help=text)
     return p.parse_args()
+
+
+def check_room(folder, count, size):
+    """Ends the benchmark if so many chunks of that size do not fit, each in a
+    file of its own."""
+    fs = os.statvfs(folder)
+    files = count + PREFIXES
+    blocks = PREFIXES + count * -(-size // fs.f_frsize)
+    # Some count no files.
+    if blocks > fs.f_bavail or fs.f_files and files > fs.f_favail:
+        sys.exit(f'{folder}: {count} chunks need '
+                 f'{blocks * fs.f_frsize / (1 << 30):.1f} GiB and '
+                 f'{files} files, free are '
+                 f'{fs.f_bavail * fs.f_frsize / (1 << 30):.1f} GiB and '
+                 f'{fs.f_favail}')
 
 
 # Ended from outside, a benchmark still stops its server.
