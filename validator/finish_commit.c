@@ -251,6 +251,7 @@ void
 finish_commit(struct session *s)
 {
 	s->finish->verify_new = s->vs->conf->verify_new != 0;
+	s->finish->commit.synced = false;
 	finish_run(s, &s->v->verified_flow, begin_run, begin_done);
 }
 

@@ -158,6 +158,7 @@ Test(session_dir, is_not_published_when_chunks_are_lost_meanwhile)
 	cr_expect_eq(commit(&c, &e), -1);
 	cr_expect_eq(e.code, ERR_BAD_STATE);
 	cr_expect(c.stale);
+	cr_expect(c.synced);
 	cr_expect_not(c.published);
 	cr_expect_not(fixture_exists(SNAP));
 	c.lost_seen = chunk_lost_count(fx.store);
@@ -191,6 +192,9 @@ Test(session_dir, is_not_published_on_a_poisoned_store)
 
 	close(make_session());
 	store_state_poison(fx.store->state, "test", NULL);
+	cr_expect_eq(commit(&c, &e), -1);
+	cr_expect_eq(e.code, ERR_POISONED);
+	c.synced = true;
 	cr_expect_eq(commit(&c, &e), -1);
 	cr_expect_eq(e.code, ERR_POISONED);
 	cr_expect_not(c.published);

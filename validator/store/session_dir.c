@@ -161,6 +161,17 @@ remove_private(int fd, struct err *e)
 }
 
 static int
+make_durable(struct store *s, int fd, struct session_commit *c, struct err *e)
+{
+	if (c->synced)
+		return store_check_writable(s, e);
+	if (remove_private(fd, e) == -1 || store_sync(s, e) == -1)
+		return -1;
+	c->synced = true;
+	return 0;
+}
+
+static int
 publish_locked(struct store *s, const char *name, int group_fd,
     const char *time, struct session_commit *c, struct err *e)
 {
@@ -217,7 +228,7 @@ session_dir_commit(struct store *s, uint64_t id, const struct backup_ns *ns,
 		if (e != NULL)
 			*e = why;
 		goto out;
-	} else if (remove_private(fd, e) == -1 || store_sync(s, e) == -1 ||
+	} else if (make_durable(s, fd, c, e) == -1 ||
 	    publish(s, name, group_fd, time, c, e) == -1) {
 		goto out;
 	}

@@ -40,6 +40,7 @@ struct session_commit {
 	 * lost; if there is more at the rename: ERR_BAD_STATE, stale. */
 	uint64_t lost_seen;
 	bool stale;
+	bool synced; /* nothing was written since, if it is tried again */
 	/* The rename is done, and nothing may be undone, whatever else
 	 * failed. */
 	bool published;
