@@ -14,6 +14,7 @@ import secrets
 import socket
 import struct
 import time
+import weakref
 
 from instance import connect_unix
 
@@ -265,6 +266,8 @@ class Worker:
 
     def use_arena(self, fd, blocks):
         self.arena_fd = fd
+        # It outlives close(), since a session may be resumed.
+        weakref.finalize(self, os.close, fd)
         self.arena = mmap.mmap(fd, blocks * BLOCK)
         self.free = list(range(blocks))
         self.held = {}
