@@ -95,3 +95,29 @@ atime_check(int dirfd, int64_t max_skew_s, struct err *e)
 	io_close(&fd);
 	return rv;
 }
+
+/* Seconds between the wall clock and one that nobody sets. */
+static int64_t
+clock_offset(void)
+{
+	return io_realtime_s() - (int64_t)(io_boottime_ms() / 1000);
+}
+
+struct atime_cutoff
+atime_cutoff_now(int64_t time, int64_t skew_max_s)
+{
+	return (struct atime_cutoff){
+	    .time = time,
+	    .skew_max_s = skew_max_s,
+	    .clock_start = clock_offset(),
+	};
+}
+
+int
+atime_cutoff_check(const struct atime_cutoff *c, struct err *e)
+{
+	if (c->clock_start - clock_offset() > c->skew_max_s)
+		return err_set(e, ERR_ABORTED,
+		    "the clock was set back while the collection ran");
+	return 0;
+}

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/atime.h"
 #include "common/err.h"
 #include "common/format/blob.h"
 #include "common/io.h"
@@ -438,10 +439,12 @@ Test(chunk_store, ends_with_the_verified_one_whoever_comes_last)
 static enum chunk_remove_result
 remove_old(const char *name, uint64_t *size_out)
 {
+	struct atime_cutoff cutoff = atime_cutoff_now(1000, 10);
 	enum chunk_remove_result r = CHUNK_REMOVE_NONE;
 	struct err e = {0};
 
-	cr_assert_eq(chunk_remove_old(fx.store, name, 1000, &r, size_out, &e),
+	cr_assert_eq(chunk_remove_old(fx.store, name, &cutoff, &r, size_out,
+			 &e),
 	    0, "%s", e.msg);
 	return r;
 }
@@ -493,6 +496,29 @@ Test(chunk_store, young_files_stay)
 	cr_expect_eq(remove_old(name, &size), CHUNK_REMOVE_YOUNG);
 }
 
+/* It may have been used after the clock was set back. */
+Test(chunk_store, nothing_goes_once_the_clock_was_set_back)
+{
+	struct atime_cutoff cutoff = atime_cutoff_now(1000, 10);
+	struct digest d = fixture_digest(1);
+	enum chunk_remove_result r;
+	char name[100], path[200];
+	struct err e;
+	uint64_t size;
+
+	make_with_times(&d, "", 5, 5, name);
+	cutoff.clock_start += 20;
+	cr_expect_eq(chunk_remove_old(fx.store, name, &cutoff, &r, &size, &e),
+	    -1);
+	cr_expect_eq(e.code, ERR_ABORTED);
+	fixture_chunk_path(&d, path);
+	cr_assert(fixture_exists(path));
+	cutoff.clock_start -= 15;
+	cr_expect_eq(chunk_remove_old(fx.store, name, &cutoff, &r, &size, &e),
+	    0, "within what is allowed for");
+	cr_expect_eq(r, CHUNK_REMOVE_DONE);
+}
+
 /* What gave it a new time comes before. */
 Test(chunk_store, duplicate_upload_keeps_an_old_chunk)
 {
@@ -525,13 +551,14 @@ Test(chunk_store, nothing_else_is_removed)
 	    "000000000000000000000000000000000000000000000000000000000000000A",
 	    "0000000000000000000000000000000000000000000000000000000000000000."
 	    "tmp_../..x"};
+	struct atime_cutoff cutoff = atime_cutoff_now(INT64_MAX, 10);
 	enum chunk_remove_result r;
 	struct err e;
 	uint64_t size;
 	size_t i;
 
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		cr_expect_eq(chunk_remove_old(fx.store, names[i], INT64_MAX, &r,
+		cr_expect_eq(chunk_remove_old(fx.store, names[i], &cutoff, &r,
 				 &size, &e),
 		    -1, "%s", names[i]);
 		cr_expect_eq(e.code, ERR_INVALID);

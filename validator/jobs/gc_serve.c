@@ -34,9 +34,7 @@ struct gc {
 	struct store_job probe; /* first: a job is its gc */
 	struct validator *v;
 	struct vstore *vs;
-	int64_t cutoff;
-	int64_t skew_max_s;  /* that the cutoff allows for */
-	int64_t clock_start; /* how far the wall clock is before boot time */
+	struct atime_cutoff cutoff;
 	bool dry_run;
 	struct store_flow flow;
 	struct running_job *waiting; /* for the answer to a step */
@@ -55,13 +53,6 @@ static const struct {
     [GC_STEP_MARKED] = {"marked", false},
     [GC_STEP_SWEEP] = {"sweep", true},
 };
-
-/* Seconds between the wall clock and one that nobody sets. */
-static int64_t
-clock_offset(void)
-{
-	return io_realtime_s() - (int64_t)(io_boottime_ms() / 1000);
-}
 
 /* --- steps --- */
 
@@ -92,7 +83,8 @@ probe_run(struct store_job *job)
 {
 	struct gc *g = (struct gc *)job;
 
-	g->rv = atime_check(g->vs->store->chunks_fd, g->skew_max_s, &g->err);
+	g->rv =
+	    atime_check(g->vs->store->chunks_fd, g->cutoff.skew_max_s, &g->err);
 	if (g->rv == -1)
 		err_wrap(&g->err, "cannot collect garbage in datastore '%s'",
 		    g->vs->store->name);
@@ -151,7 +143,7 @@ struct removal {
 	struct running_job *r;
 	struct store *store;
 	uint64_t seq;
-	int64_t cutoff;
+	struct atime_cutoff cutoff;
 	char *names;
 	size_t len;
 	struct msg_JOB_REPLY sum;
@@ -166,7 +158,7 @@ remove_one(struct removal *d, const char *name, struct err *e)
 	struct digest digest;
 	uint64_t size;
 
-	if (chunk_remove_old(d->store, name, d->cutoff, &result, &size, e) ==
+	if (chunk_remove_old(d->store, name, &d->cutoff, &result, &size, e) ==
 	    -1)
 		return -1;
 	switch (chunk_name_parse(name, &digest)) {
@@ -217,23 +209,12 @@ removal_done(struct store_job *job)
 	running_job_unhold(r);
 }
 
-/* A clock that was set back makes what is stored now look old. */
-static int
-check_clock(const struct gc *g, struct err *e)
-{
-	if (g->clock_start - clock_offset() > g->skew_max_s)
-		return err_set(e, ERR_ABORTED,
-		    "the clock was set back while the collection ran");
-	return 0;
-}
-
 JOB_HANDLER(gc_remove)
 {
 	struct running_job *r = ctx;
 	struct gc *g = running_job_state(r, JOB_KIND_GC, m);
 	struct msg_JOB_GC_REMOVE msg;
 	struct removal *d;
-	struct err e;
 
 	if (g == NULL)
 		return -1;
@@ -241,10 +222,6 @@ JOB_HANDLER(gc_remove)
 	    msg.names[msg.names_len - 1] != '\0' || g->dry_run ||
 	    g->flow.pending >= REMOVE_REQUESTS_MAX)
 		return err_set(&m->err, ERR_PROTO, "malformed JOB_GC_REMOVE");
-	if (check_clock(g, &e) == -1) {
-		running_job_reply_err(r, m->seq, &e);
-		return 0;
-	}
 	d = xcalloc(1, sizeof(*d));
 	d->r = r;
 	d->store = g->vs->store;
@@ -372,14 +349,13 @@ gc_fix_cutoff(struct gc *g, struct sbuf *args)
 {
 	struct oldest o = {g->vs->conf->title, io_realtime_s()};
 	int64_t margin_s = (int64_t)(g->vs->conf->gc_margin / 1000);
+	int64_t cutoff;
 
 	sessions_each(g->v->sessions, find_oldest, &o);
-	g->clock_start = clock_offset();
-	g->skew_max_s = margin_s + CUTOFF_SLACK_S - 1;
-	g->cutoff = o.time - margin_s - CUTOFF_SLACK_S;
-	if (g->cutoff < 0)
-		g->cutoff = 0;
-	sbuf_add_fmt(args, "cutoff=%lld%c", (long long)g->cutoff, 0);
+	cutoff = o.time - margin_s - CUTOFF_SLACK_S;
+	g->cutoff = atime_cutoff_now(cutoff < 0 ? 0 : cutoff,
+	    margin_s + CUTOFF_SLACK_S - 1);
+	sbuf_add_fmt(args, "cutoff=%lld%c", (long long)g->cutoff.time, 0);
 	sbuf_add_fmt(args, "oldest=%lld%c", (long long)o.time, 0);
 	sbuf_add_fmt(args, "dry-run=%d%c", g->dry_run, 0);
 }

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/atime.h"
 #include "common/err.h"
 #include "common/format/blob.h"
 #include "common/io.h"
@@ -432,8 +433,8 @@ chunk_lost_count(const struct store *s)
 
 static int
 remove_locked(struct store *s, const struct digest *d, const char *path,
-    int64_t cutoff, enum chunk_remove_result *result_out, uint64_t *size_out,
-    struct err *e)
+    const struct atime_cutoff *cutoff, enum chunk_remove_result *result_out,
+    uint64_t *size_out, struct err *e)
 {
 	struct stat st;
 
@@ -445,8 +446,12 @@ remove_locked(struct store *s, const struct digest *d, const char *path,
 		return 0;
 	*size_out = (uint64_t)st.st_size;
 	*result_out = CHUNK_REMOVE_YOUNG;
-	if (st.st_atim.tv_sec >= cutoff || st.st_mtim.tv_sec >= cutoff)
+	if (st.st_atim.tv_sec >= cutoff->time ||
+	    st.st_mtim.tv_sec >= cutoff->time)
 		return 0;
+	/* Under the lock: an upload before it has the clock that we see. */
+	if (atime_cutoff_check(cutoff, e) == -1)
+		return -1;
 	if (unlinkat(s->chunks_fd, path, 0) == -1)
 		return err_chunk(e, errno, "remove unused", d);
 	*result_out = CHUNK_REMOVE_DONE;
@@ -454,8 +459,9 @@ remove_locked(struct store *s, const struct digest *d, const char *path,
 }
 
 int
-chunk_remove_old(struct store *s, const char *name, int64_t cutoff,
-    enum chunk_remove_result *result_out, uint64_t *size_out, struct err *e)
+chunk_remove_old(struct store *s, const char *name,
+    const struct atime_cutoff *cutoff, enum chunk_remove_result *result_out,
+    uint64_t *size_out, struct err *e)
 {
 	char path[4 + 1 + CHUNK_NAME_LEN_MAX + 1];
 	pthread_mutex_t *stripe;

@@ -7,6 +7,7 @@
 
 #include "common/format/digest.h"
 
+struct atime_cutoff;
 struct err;
 struct store;
 
@@ -86,17 +87,19 @@ int chunk_touch(struct store *s, const struct digest *d, struct err *e);
 /*
  * For garbage collection.  Removes a file of .chunks by its name (a chunk, a
  * damaged one, a temporary file), if it is a regular file that was last
- * written or used before cutoff (seconds); whoever stores that chunk now
- * comes before or after, never between.  size_out: of what was removed, or
- * is too young.  ERR_INVALID for any other name.
+ * written or used before the cutoff; whoever stores that chunk now comes
+ * before or after, never between.  size_out: of what was removed, or is too
+ * young.  ERR_INVALID for any other name, ERR_ABORTED if the clock makes what
+ * is used now look old.
  */
 enum chunk_remove_result {
 	CHUNK_REMOVE_DONE,
 	CHUNK_REMOVE_YOUNG,
 	CHUNK_REMOVE_NONE, /* nothing there, or no regular file */
 };
-int chunk_remove_old(struct store *s, const char *name, int64_t cutoff,
-    enum chunk_remove_result *result_out, uint64_t *size_out, struct err *e);
+int chunk_remove_old(struct store *s, const char *name,
+    const struct atime_cutoff *cutoff, enum chunk_remove_result *result_out,
+    uint64_t *size_out, struct err *e);
 
 /* Renames a damaged chunk to <digest>.N.bad (datastore-format 7.3); n_out, if
  * not NULL, gets N.  fd: the file that was judged; if it is not there any
