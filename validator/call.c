@@ -522,6 +522,7 @@ call_new_own(struct validator *v, struct vstore *vs, const struct call_row *row)
 	c->vs = vs;
 	vstore_hold(vs);
 	c->row = row;
+	c->m.op = (uint16_t)row->op;
 	c->is_own = true;
 	c->data_fd = c->raw_fd = -1;
 	snprintf(c->m.store, sizeof(c->m.store), "%s", vs->conf->title);

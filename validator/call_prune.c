@@ -151,6 +151,14 @@ list_spaces(struct call *c, struct err *e)
 }
 
 static int
+remove_empty_group(struct call *c, struct err *e)
+{
+	struct pruning *p = c->state;
+
+	return group_dir_remove_empty(c->vs->store, &p->ns, &p->snap.group, e);
+}
+
+static int
 remove_snapshot(struct call *c, struct err *e)
 {
 	struct pruning *p = c->state;
@@ -288,12 +296,46 @@ snapshots_listed(struct call *c)
 }
 
 static void
+empty_group_removed(struct call *c)
+{
+	struct pruning *p = c->state;
+	char name[GROUP_STR_MAX + 1];
+
+	call_unlock(c, LOCK_GROUP, &p->ns, &p->snap);
+	if (c->rv == -1 && c->err.code != ERR_UNAVAILABLE) {
+		c->rv = 0;
+		group_to_str(&p->snap.group, name);
+		if (c->err.code != ERR_NOT_FOUND)
+			task_warn(p->task, "cannot remove empty \"%s\": %s",
+			    name, STR_VIS(c->err.msg));
+	}
+	prune_go_on(c);
+}
+
+/* The last snapshots may have been forgotten while others were removed: true
+ * if it looks, and then goes on.  Not while a backup is on its way. */
+static bool
+prune_end_group(struct call *c)
+{
+	struct pruning *p = c->state;
+	bool removed = p->ngone > 0;
+	struct err e;
+
+	prune_forget(c);
+	if (!removed || c->rv == -1 ||
+	    call_lock(c, LOCK_GROUP, &p->ns, &p->snap, "in use", &e) == -1)
+		return false;
+	call_submit(c, remove_empty_group, empty_group_removed);
+	return true;
+}
+
+static void
 prune_go_on(struct call *c)
 {
 	struct pruning *p = c->state;
 
-	if (p->nitems == 0 || c->rv == -1 || p->stopped)
-		prune_forget(c);
+	if ((p->nitems == 0 || c->rv == -1 || p->stopped) && prune_end_group(c))
+		return;
 	if (c->rv == 0 && p->stopped)
 		c->rv = err_set(&c->err, ERR_ABORTED, "task aborted");
 	if (c->rv == -1) {

@@ -44,6 +44,8 @@ struct faults {
 	atomic_uint create_errno; /* new chunks fail with this */
 	atomic_uint hold_fsync;
 	atomic_uint fsync_held;
+	atomic_uint hold_rename; /* the first one; the others go on */
+	atomic_uint rename_held;
 	char only[64]; /* hold and fail only this chunk, unless empty */
 };
 
@@ -69,6 +71,16 @@ hold(atomic_uint *held, atomic_uint *while_set)
 	while (atomic_load(while_set) != 0)
 		nanosleep(&pause, NULL);
 	atomic_fetch_sub(held, 1);
+}
+
+/* Only the first one that comes. */
+static void
+hold_first(atomic_uint *held, atomic_uint *while_set)
+{
+	unsigned int first = 1;
+
+	if (atomic_compare_exchange_strong(while_set, &first, 2))
+		hold(held, while_set);
 }
 
 static void
@@ -144,7 +156,7 @@ syncfs(int fd)
 	return rv;
 }
 
-/* A snapshot is published from one folder to another. */
+/* A snapshot is published, or removed, from one folder to another. */
 int
 renameat2(int from, const char *old, int to, const char *new,
     unsigned int flags)
@@ -158,6 +170,7 @@ renameat2(int from, const char *old, int to, const char *new,
 	if (from == to)
 		return real(from, old, to, new, flags);
 	kill_point(KILL_BEFORE_PUBLISH);
+	hold_first(&faults->rename_held, &faults->hold_rename);
 	rv = real(from, old, to, new, flags);
 	kill_point(KILL_AFTER_PUBLISH);
 	atomic_store(&faults->published, 1);

@@ -13,8 +13,8 @@ from instance import wait_for
 
 WORDS = ('hold_check', 'check_held', 'check_errno', 'hold_sync', 'sync_held',
          'sync_errno', 'kill_at', 'published', 'looks', 'create_errno', 'hold_fsync',
-         'fsync_held')
-COUNTS = ('check_held', 'sync_held', 'looks', 'fsync_held')
+         'fsync_held', 'hold_rename', 'rename_held')
+COUNTS = ('check_held', 'sync_held', 'looks', 'fsync_held', 'rename_held')
 ONLY = 4 * len(WORDS)
 KILL_POINTS = ('before-sync', 'after-sync', 'before-publish', 'after-publish',
                'after-fsync')

@@ -10,7 +10,7 @@ import pbs
 from instance import wait_for
 from store import time_text
 
-INSTANCE = {'store_options': {'recent-verify': '3600'}}
+INSTANCE = {'faults': True, 'store_options': {'recent-verify': '3600'}}
 NAME = 'disk.img.fidx'
 # Long names make long records: so many do not fit into the lock database.
 MANY_NS = '/'.join(c * 32 for c in 'abcdefg')
@@ -149,6 +149,36 @@ def test_what_is_in_use_is_left_out(instance, snapshot, store):
     assert wait_for(lambda: not instance.locks(used))
     assert prune_all(instance, ns='used', keep_last=1)[0] == 'OK'
     assert left() == newest
+
+
+def test_no_empty_group_stays(instance, faults, snapshot, store):
+    """What is kept is forgotten while the rest is removed."""
+    first = snapshot()
+    kept = snapshot(first)
+    for snap in first, kept:
+        back_up(instance, snap)
+    faults.hold_rename = 1
+    upid = call(instance, 'prune-datastore', keep_last=1)
+    assert wait_for(lambda: faults.rename_held)
+    forget(instance, kept, '')
+    assert store.snapshot_path(first).exists()
+    faults.clear()
+    assert ended(instance, upid)[0] == 'OK'
+    assert not store.snapshot_path(first).parent.exists()
+    assert wait_for(lambda: not instance.admin_json('lock', 'list'))
+
+
+def test_a_backup_on_its_way_keeps_its_group(instance, snapshot, store):
+    first = snapshot()
+    second = snapshot(first)
+    third = snapshot(second)
+    for snap in first, second:
+        back_up(instance, snap)
+    with instance.backup(third) as session:
+        assert prune_all(instance, keep_last=1)[0] == 'OK'
+        session.backup_images({NAME: os.urandom(5000)})
+    assert [store.snapshot_path(s).exists()
+            for s in (first, second, third)] == [False, True, True]
 
 
 # ---- what is known of a snapshot goes with it

@@ -1,6 +1,7 @@
 """Jobs by the calendar: they run, once each, also those that were missed, and
 never two of a kind at a time."""
 
+import json
 import os
 import signal
 import time
@@ -111,6 +112,11 @@ def test_prune_jobs(instance, schedule, snapshot, store):
     upid = ran(instance, 'prune', 'one')['upid']
     assert ended(instance, upid) == 'OK'
     assert ':prunejob:' in upid and upid.endswith(':root@pam:')
+    audit = (instance.dir / 'state/validator/audit.log').read_text()
+    assert any(line['call'] == 'PRUNE_STORE' and line['outcome'] == 'ok' and
+               line['auth-id'] == 'root@pam'
+               for line in map(json.loads, audit.splitlines())
+               if line['event'] == 'call')
 
     def left(ns):
         return [s for s in snaps[ns] if store.snapshot_path(s, ns).exists()]
