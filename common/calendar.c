@@ -134,6 +134,9 @@ parse_item(const struct part *p, char *s, uint64_t *bits, struct err *e)
 		} else if (repeat == NULL) {
 			last = first;
 		}
+		/* "fri..mon" goes through the end of the week. */
+		if (p == &part_weekday && first > last)
+			last += 7;
 		if (first > last)
 			return err_set(e, ERR_PARAM, "'%s..%s' runs backwards",
 			    s, end + 2);

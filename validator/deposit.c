@@ -52,7 +52,7 @@ checker_on_idle(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (s->requests == 0 && !s->suspect_busy)
+	if (s->requests == 0)
 		checker_release(&s->checker);
 }
 

@@ -54,6 +54,7 @@ struct suspect {
 	struct session_file *file;
 	uint64_t pos;
 	struct index_entry entry;
+	struct checker *checker;
 	int fd;
 	unsigned int tries;
 };
@@ -67,8 +68,8 @@ suspect_end(struct suspect *u)
 	struct session *s = u->req.s;
 
 	io_close(&u->fd);
+	checker_release(&u->checker);
 	s->suspect_busy = false;
-	session_checker_idle(s);
 	if (session_is_open(s))
 		suspect_next(s);
 	session_unhold(s);
@@ -141,16 +142,19 @@ suspect_judged(void *arg, const struct checker_verdict *v)
 	}
 }
 
+/* By a checker that has seen nothing else: its word takes the doubt away for
+ * all tenants, and this session's own one has parsed what its client sent. */
 static void
 suspect_judge(struct suspect *u)
 {
-	struct checker *c;
 	struct err e;
 
-	c = session_checker(u->req.s, &e);
-	if (c == NULL ||
-	    checker_stored(c, u->fd, (uint32_t)(u->entry.end - u->entry.start),
-		&u->entry.digest, suspect_judged, u, &e) == -1)
+	checker_release(&u->checker);
+	u->checker = checker_take(u->req.s->v->checkers, NULL, &e);
+	if (u->checker == NULL ||
+	    checker_stored(u->checker, u->fd,
+		(uint32_t)(u->entry.end - u->entry.start), &u->entry.digest,
+		suspect_judged, u, &e) == -1)
 		suspect_unjudged(u, &e);
 }
 
@@ -194,7 +198,7 @@ suspect_start(struct suspect *u)
 	    suspect_opened);
 }
 
-/* One at a time: they are few, and their checker has other work. */
+/* One at a time: they are few. */
 static void
 suspect_next(struct session *s)
 {

@@ -313,6 +313,16 @@ def test_slots_changed_while_they_are_judged(val):
     w.close()
 
 
+def test_an_index_without_entries(val):
+    """It could not be read again, and would stop garbage collection for all
+    tenants."""
+    w = Worker(val).open(new_group(), auth_id=MINE)
+    w.create('a.pxar.didx', 1)
+    with pytest.raises(Failed, match='index has no entries'):
+        w.close_index(1, 0, 0, sha256(b''))
+    w.close()
+
+
 def test_sealed_descriptors_only(val):
     """The file of a resume, or of a call, that can still be cut would end the
     validator or a checker with SIGBUS."""

@@ -254,6 +254,29 @@ def test_a_slow_checker_keeps_its_suspect(instance, base, snapshot):
     assert whole(instance, second, data)
 
 
+def test_a_suspect_gets_a_checker_of_its_own(instance, base, snapshot):
+    """Its word counts for other tenants too, and the session's checker has
+    parsed what its client sent."""
+    before = time.time()
+    first, data, digests = base(1)
+    power_cut(instance, before)
+    second = snapshot(first)
+    with instance.backup(second) as session:
+        wid = session.create_dynamic('other.pxar.didx')
+        assert wait_for(lambda: only_spare_checkers(instance))
+        try:
+            signal_checkers(instance, signal.SIGSTOP)
+            upload = session.start_chunk('dynamic', wid, os.urandom(100))
+            session.flush()
+            assert wait_for(lambda: checker_counts(instance)['busy'] == 1)
+            session.previous(NAME)
+            assert wait_for(lambda: checker_counts(instance)['busy'] == 2)
+        finally:
+            signal_checkers(instance, signal.SIGCONT)
+        session.wait(upload).check()
+        assert wait_for(lambda: checker_counts(instance)['busy'] < 2)
+
+
 # ---- no space
 
 def test_a_full_store_refuses_backups_only(instance, store, base, snapshot):

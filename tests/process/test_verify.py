@@ -293,6 +293,21 @@ def test_a_wrong_index_checksum(instance, base, store):
     assert all(store.has_chunk(d) for d in digests)
 
 
+def test_a_wrong_checksum_in_the_index_header(instance, base, store):
+    """Chunks, entries and manifest are good, but garbage collection would
+    stop at this index."""
+    snap, data, digests = base()
+    path = store.snapshot_path(snap) / NAME
+    content = bytearray(path.read_bytes())
+    content[32] ^= 1
+    path.write_bytes(content)
+    status, lines, _ = verify_snap(instance, snap)
+    assert status == FAILED
+    assert f'verify store:{name_of(snap)}/{NAME} failed: ' \
+        'wrong checksum in the index header' in '\n'.join(lines)
+    assert store.verify_state(snap)['state'] == 'failed'
+
+
 def test_a_chunk_of_another_size_than_the_index_says(instance, store,
                                                      snapshot):
     """A chunk is good by its digest; that an index lies must not cost

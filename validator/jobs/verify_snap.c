@@ -177,6 +177,10 @@ open_index(struct findings *f, int fd, enum archive_kind kind,
 		    v->size);
 	if (memcmp(csum.b, f->file->csum, DIGEST_LEN) != 0)
 		return err_set(e, ERR_CORRUPT, "wrong index checksum");
+	/* Garbage collection could not trust it. */
+	if (!digest_equal(&csum, &v->header.csum))
+		return err_set(e, ERR_CORRUPT,
+		    "wrong checksum in the index header");
 	return 0;
 }
 

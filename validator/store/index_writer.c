@@ -341,7 +341,13 @@ static int
 compare(const struct index_writer *w, uint64_t count, uint64_t size,
     struct err *e)
 {
+	/* As a fixed one always has a chunk; nobody could read it. */
 	if (w->kind == INDEX_DYNAMIC) {
+		if (count == 0)
+			return err_set(e, ERR_INVALID,
+			    "dynamic writer '%s' close failed - index has no "
+			    "entries",
+			    w->name);
 		if (count != w->state->count)
 			return err_close(e, w, "unexpected chunk count",
 			    w->state->count, count);
