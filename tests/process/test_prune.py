@@ -14,7 +14,7 @@ INSTANCE = {'faults': True, 'store_options': {'recent-verify': '3600'}}
 NAME = 'disk.img.fidx'
 # Long names make long records: so many do not fit into the lock database.
 MANY_NS = '/'.join(c * 32 for c in 'abcdefg')
-MANY_GROUPS, MANY_SNAPS = 4, 5000
+FEW, MANY, START = 400, 6600, 1600000000
 
 
 def call(inst, path, **params):
@@ -36,7 +36,7 @@ def prune_all(inst, **params):
 def ended(inst, upid):
     task = wait_for(lambda: next(
         (t for t in inst.admin_json('task', 'list', '--limit', '1000')
-         if t['upid'] == upid and 'status' in t), None), 120)
+         if t['upid'] == upid and 'status' in t), None), 300)
     assert task, inst.task_log(upid)
     return task['status'], [line.split(': ', 1)[1]
                             for line in inst.task_log(upid)]
@@ -66,59 +66,62 @@ def give(store, path):
 
 @pytest.fixture(scope='module')
 def many(instance):
-    """Paths of groups with many snapshots each, which have nothing but a
-    manifest."""
+    """Groups with many snapshots each, which have nothing but a manifest.
+    All but the first cannot be changed, which is quicker than to remove them.
+    """
     store, parts = instance.store(), MANY_NS.split('/')
     owner = store.path.stat()
     for depth in range(1, len(parts) + 1):
         make_namespace(instance, '/'.join(parts[:depth]))
     paths = []
-    for n in range(MANY_GROUPS):
+    for n in range(4):
         group = store.snapshot_path(('host', f'{n}' + 'x' * 120, 0),
                                     MANY_NS).parent
         group.mkdir(parents=True)
         (group / 'owner').write_text('root@pam\n')
         for p in group.parent, group, group / 'owner':
             os.chown(p, owner.st_uid, owner.st_gid)
-        paths.append(group)
-        for when in range(1600000000, 1600000000 + MANY_SNAPS):
+        for when in range(START, START + (MANY if paths else FEW)):
             path = f'{group}/{time_text(when)}'
             os.mkdir(path)
             os.chown(path, owner.st_uid, owner.st_gid)
             open(f'{path}/index.json.blob', 'xb').close()
+        group.chmod(0o555 if paths else 0o755)
+        paths.append(group)
     yield paths
+    for group in paths:
+        group.chmod(0o755)
     shutil.rmtree(store.path / 'ns' / parts[0])
 
 
 def test_a_group_is_answered_in_whole(instance, many):
     """Also if there is nothing to do for long."""
     group = ('host', many[0].name)
-    params = {'ns': MANY_NS, 'keep_last': MANY_SNAPS - 1}
+    params = {'ns': MANY_NS, 'keep_last': FEW - 1}
     dry = prune(instance, group, dry_run=True, **params)
     assert [p['backup-time'] for p in dry] == \
-        [1600000000 + n for n in range(MANY_SNAPS)]
-    assert [p['keep'] for p in dry] == [False] + [True] * (MANY_SNAPS - 1)
-    assert len(os.listdir(many[0])) == MANY_SNAPS + 1
+        [START + n for n in range(FEW)]
+    assert [p['keep'] for p in dry] == [False] + [True] * (FEW - 1)
+    assert len(os.listdir(many[0])) == FEW + 1
     done = prune(instance, group, **params)
     assert done == [{k: v for k, v in p.items() if k != 'ns'} for p in dry]
-    assert len(os.listdir(many[0])) == MANY_SNAPS
+    assert len(os.listdir(many[0])) == FEW
 
 
 def test_more_than_the_lock_database_holds(instance, snapshot, many):
     """And nobody is disturbed meanwhile."""
-    there = sum(len(os.listdir(path)) - 1 for path in many)
     upid = call(instance, 'prune-datastore', ns=MANY_NS, keep_last=1)
     finished = 0
     while finished < 3 or instance.admin_json('task', 'list', '--running'):
         back_up(instance, snapshot())
         finished += 1
     status, lines = ended(instance, upid)
-    assert status == 'OK', [line for line in lines if 'failed' in line][:3]
-    assert sum(line.startswith('remove ') for line in lines) == \
-        there - MANY_GROUPS
-    newest = time_text(1600000000 + MANY_SNAPS - 1)
-    for path in many:
-        assert sorted(os.listdir(path)) == [newest, 'owner']
+    failed = [line for line in lines if 'failed to remove' in line]
+    assert all('Permission denied' in line for line in failed), \
+        [line for line in failed if 'Permission' not in line][:3]
+    assert len(failed) == 3 * (MANY - 1)
+    assert status == f'WARNINGS: {len(failed)}'
+    assert sorted(os.listdir(many[0])) == [time_text(START + FEW - 1), 'owner']
     assert not instance.admin_json('lock', 'list')
 
 
