@@ -267,6 +267,7 @@ def test_a_suspect_gets_a_checker_of_its_own(instance, base, snapshot):
         try:
             signal_checkers(instance, signal.SIGSTOP)
             upload = session.start_chunk('dynamic', wid, os.urandom(100))
+            session.push_bodies()
             session.flush()
             assert wait_for(lambda: checker_counts(instance)['busy'] == 1)
             session.previous(NAME)
