@@ -161,7 +161,7 @@ def test_no_empty_group_stays(instance, faults, snapshot, store):
     for snap in first, kept:
         back_up(instance, snap)
     faults.hold_rename = 1
-    upid = call(instance, 'prune-datastore', keep_last=1)
+    upid = call(instance, 'prune-datastore', keep_last=1, max_depth=0)
     assert wait_for(lambda: faults.rename_held)
     forget(instance, kept, '')
     assert store.snapshot_path(first).exists()
@@ -178,7 +178,7 @@ def test_a_backup_on_its_way_keeps_its_group(instance, snapshot, store):
     for snap in first, second:
         back_up(instance, snap)
     with instance.backup(third) as session:
-        assert prune_all(instance, keep_last=1)[0] == 'OK'
+        assert prune_all(instance, keep_last=1, max_depth=0)[0] == 'OK'
         session.backup_images({NAME: os.urandom(5000)})
     assert [store.snapshot_path(s).exists()
             for s in (first, second, third)] == [False, True, True]
