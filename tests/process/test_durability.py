@@ -225,6 +225,25 @@ def test_a_killed_checker_costs_no_base(instance, base, snapshot, deaths):
     assert instance.store().verify_state(first) is None
 
 
+def test_a_killed_checker_costs_no_backup(instance, snapshot, image):
+    """The one that completes the manifest at finish: the next one does.  If
+    that dies too, finish is refused, and can be tried again."""
+    new, data = snapshot(), image(1, seed=next(SEEDS))
+    with instance.backup(new) as session:
+        session.backup_images({NAME: data}, finish=False)
+        for deaths, status in (2, 400), (1, 200):
+            assert wait_for(lambda: only_spare_checkers(instance))
+            try:
+                signal_checkers(instance, signal.SIGSTOP)
+                finish = session.start('POST', 'finish')
+                kill_busy_checkers(instance, deaths)
+            finally:
+                signal_checkers(instance, signal.SIGCONT)
+            answer = session.wait(finish)
+            assert answer.status == status, answer.text
+    assert whole(instance, new, data)
+
+
 def test_a_slow_checker_keeps_its_suspect(instance, base, snapshot):
     """A session without requests gives its checker back (deposit.c), but not
     one that judges a suspect: finish would wait for that for ever."""
