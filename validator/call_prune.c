@@ -52,6 +52,7 @@ struct pruning {
 	size_t nspaces, next_space;
 
 	bool removed; /* by the last step, or err */
+	bool emptied; /* it was the group's last one */
 	struct err err;
 };
 
@@ -166,6 +167,8 @@ remove_snapshot(struct call *c, struct err *e)
 	(void)e;
 	p->removed =
 	    snap_dir_remove(c->vs->store, &p->ns, &p->snap, &p->err) == 0;
+	p->emptied = p->removed &&
+	    group_dir_is_empty(c->vs->store, &p->ns, &p->snap.group, NULL) == 1;
 	return 0;
 }
 
@@ -313,16 +316,18 @@ empty_group_removed(struct call *c)
 }
 
 /* The last snapshots may have been forgotten while others were removed: true
- * if it looks, and then goes on.  Not while a backup is on its way. */
+ * if it looks, and then goes on.  Not while a backup is on its way; and one
+ * that begins finds the group locked only if nothing is left in it. */
 static bool
 prune_end_group(struct call *c)
 {
 	struct pruning *p = c->state;
-	bool removed = p->ngone > 0;
+	bool emptied = p->emptied;
 	struct err e;
 
+	p->emptied = false;
 	prune_forget(c);
-	if (!removed || c->rv == -1 ||
+	if (!emptied || c->rv == -1 ||
 	    call_lock(c, LOCK_GROUP, &p->ns, &p->snap, "in use", &e) == -1)
 		return false;
 	call_submit(c, remove_empty_group, empty_group_removed);
