@@ -1,10 +1,9 @@
-/* Making, opening, losing and removing a datastore. */
+/* Opening and losing a datastore. */
 #include "config.h"
 
 #include <sys/stat.h>
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,8 +14,7 @@
 #include "tests/store/fixture.h"
 #include "validator/store/layout.h"
 
-/* Making all folders takes minutes on a busy disk. */
-TestSuite(layout, .init = fixture_init, .fini = fixture_fini, .timeout = 900);
+TestSuite(layout, .init = fixture_init, .fini = fixture_fini);
 
 static char path[128];
 
@@ -38,85 +36,11 @@ mode_of(const char *name)
 	return st.st_mode & 07777;
 }
 
-static unsigned int
-entries(const char *dir)
+Test(layout, makes_folders_of_its_own)
 {
-	struct dirent *d;
-	DIR *list = opendir(dir);
-	unsigned int n = 0;
-
-	cr_assert_not_null(list);
-	while ((d = readdir(list)) != NULL)
-		n += d->d_name[0] != '.';
-	closedir(list);
-	return n;
-}
-
-static unsigned int calls, last_done;
-
-static void
-on_progress(void *ctx, unsigned int done)
-{
-	cr_expect_eq(ctx, &calls);
-	cr_expect_gt(done, last_done);
-	last_done = done;
-	calls++;
-}
-
-Test(layout, makes_all_folders_with_exact_modes)
-{
-	struct store_opts o = {.name = "made", .state_fd = fx.state_fd};
-	struct store *s;
-	struct stat st;
-	struct err e = {0};
-
-	umask(077);
-	o.path = place("made");
-	cr_assert_eq(store_create(path, (uid_t)-1, (gid_t)-1, on_progress,
-			 &calls, &e),
-	    0, "%s", e.msg);
-	cr_expect_gt(calls, 10);
-	cr_expect_eq(last_done, STORE_PREFIXES);
-	cr_expect_eq(mode_of(""), 0755);
-	cr_expect_eq(mode_of(".chunks"), 0750);
-	cr_expect_eq(mode_of(".chunks/0000"), 0750);
-	cr_expect_eq(mode_of(".chunks/ffff"), 0750);
-	cr_expect_eq(mode_of(".lock"), 0644);
-	cr_expect_eq(entries(place("made/.chunks")), STORE_PREFIXES);
-
-	place("made");
-	cr_expect_eq(store_create(path, (uid_t)-1, (gid_t)-1, NULL, NULL, &e),
-	    -1);
-	cr_expect_eq(e.code, ERR_EXISTS);
-	cr_assert_eq(store_open(&s, &o, &e), 0, "%s", e.msg);
+	place("store");
 	cr_expect_eq(mode_of(".holdfast"), 0700);
 	cr_expect_eq(mode_of(".holdfast/sessions"), 0700);
-	store_close(&s, true);
-	cr_assert_eq(store_destroy(path, &e), 0, "%s", e.msg);
-	cr_expect_neq(stat(path, &st), 0);
-}
-
-Test(layout, refuses_a_folder_that_is_not_empty)
-{
-	struct err e = {0};
-	int fd;
-
-	cr_assert_eq(mkdir(place("full"), 0755), 0);
-	fd = open(place("full/file"), O_WRONLY | O_CREAT, 0600);
-	close(fd);
-	place("full");
-	cr_expect_eq(store_create(path, (uid_t)-1, (gid_t)-1, NULL, NULL, &e),
-	    -1);
-	cr_expect_eq(e.code, ERR_EXISTS);
-	cr_expect_not_null(strstr(e.msg, "\"file\""));
-	cr_expect_eq(store_create("relative", (uid_t)-1, (gid_t)-1, NULL, NULL,
-			 &e),
-	    -1);
-	cr_expect_eq(e.code, ERR_INVALID);
-	cr_expect_eq(store_create(place("no/parent"), (uid_t)-1, (gid_t)-1,
-			 NULL, NULL, &e),
-	    -1);
-	cr_expect_eq(e.code, ERR_NOT_FOUND);
 }
 
 Test(layout, opens_only_a_datastore)
@@ -233,20 +157,4 @@ Test(layout, knows_its_usage)
 	cr_expect_gt(u.total, 0);
 	cr_expect_geq(u.total, u.used);
 	cr_expect_geq(u.total, u.avail);
-}
-
-Test(layout, destroys_only_what_is_its_own)
-{
-	struct err e = {0};
-	struct stat st;
-
-	fixture_make_snapshot("a/b", "vm/100/2022-05-02T08:11:33Z", "u@pbs");
-	fixture_write("foreign", "x", 1);
-	store_close(&fx.store, true);
-	cr_expect_eq(store_destroy(fx.path, &e), -1);
-	cr_expect_eq(e.code, ERR_EXISTS);
-	cr_assert_eq(unlink(place("store/foreign")), 0);
-	cr_expect_eq(store_destroy(fx.path, &e), 0, "%s", e.msg);
-	cr_expect_neq(stat(fx.path, &st), 0);
-	cr_expect_eq(store_destroy(fx.path, &e), -1);
 }

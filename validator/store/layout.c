@@ -1,8 +1,7 @@
 /*
- * Making, opening and removing a datastore.  A store's folder may have been
- * filled by anybody, so nothing is followed and nothing assumed but what was
- * opened at the start.  Runs in store threads, at the validator's start, and
- * in the operator's command.
+ * Opening a datastore, and its space.  A store's folder may have been filled by
+ * anybody, so nothing is followed and nothing assumed but what was opened at
+ * the start.  Runs in store threads and at the validator's start.
  */
 #include "config.h"
 
@@ -11,7 +10,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,146 +26,8 @@
 #include "validator/store/poison.h"
 
 #define SPACE_CHECK_MS 1000
-#define PROGRESS_STEP 256u
 #define LOCK_TRIES 10
 #define LOCK_PAUSE_NS 50000000
-
-/* --- creating ----------------------------------------------------------- */
-
-static int
-give(int fd, const char *what, mode_t mode, uid_t uid, gid_t gid, struct err *e)
-{
-	if (uid != (uid_t)-1 && fchown(fd, uid, gid) == -1)
-		return err_errno(e, errno, "chown \"%s\"", what);
-	if (fchmod(fd, mode) == -1)
-		return err_errno(e, errno, "chmod \"%s\"", what);
-	return 0;
-}
-
-/* Makes one folder with owner and mode, and returns it open. */
-static int
-make_dir(int dirfd, const char *name, mode_t mode, uid_t uid, gid_t gid,
-    struct err *e)
-{
-	int fd;
-
-	if (mkdirat(dirfd, name, mode) == -1)
-		return err_errno(e, errno, "mkdir \"%s\"", name);
-	fd = io_openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
-	if (fd == -1)
-		return -1;
-	if (give(fd, name, mode, uid, gid, e) == -1)
-		io_close(&fd);
-	return fd;
-}
-
-/* Only dot files and lost+found may be there already. */
-static int
-check_empty(int fd, const char *path, struct err *e)
-{
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = copy != -1 ? fdopendir(copy) : NULL;
-	struct dirent *d;
-	int rv = 0;
-
-	if (dir == NULL) {
-		err_errno(e, errno, "list \"%s\"", path);
-		io_close(&copy);
-		return -1;
-	}
-	while (rv == 0 && (d = readdir(dir)) != NULL) {
-		if (strcmp(d->d_name, STORE_CHUNKS_DIR) == 0)
-			rv = err_set(e, ERR_EXISTS,
-			    "\"%s\" is a datastore already", path);
-		else if (d->d_name[0] != '.' &&
-		    strcmp(d->d_name, "lost+found") != 0)
-			rv = err_set(e, ERR_EXISTS,
-			    "\"%s\" is not empty: it has \"%s\"", path,
-			    d->d_name);
-	}
-	closedir(dir);
-	return rv;
-}
-
-static int
-make_prefixes(int chunks, uid_t uid, gid_t gid, store_progress_fn *progress,
-    void *ctx, struct err *e)
-{
-	char name[8];
-	unsigned int i;
-	int fd;
-
-	for (i = 0; i < STORE_PREFIXES; i++) {
-		snprintf(name, sizeof(name), "%04x", i);
-		fd = make_dir(chunks, name, STORE_CHUNKS_MODE, uid, gid, e);
-		if (fd == -1)
-			return -1;
-		close(fd);
-		if (progress != NULL && (i + 1) % PROGRESS_STEP == 0)
-			progress(ctx, i + 1);
-	}
-	return 0;
-}
-
-static int
-make_lock(int root, uid_t uid, gid_t gid, struct err *e)
-{
-	int fd, rv;
-
-	fd = io_openat(root, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW,
-	    STORE_FILE_MODE, e);
-	if (fd == -1)
-		return -1;
-	rv = give(fd, ".lock", STORE_FILE_MODE, uid, gid, e);
-	io_close(&fd);
-	return rv;
-}
-
-static int
-open_base(const char *path, int *made_out, struct err *e)
-{
-	*made_out = mkdir(path, STORE_BASE_MODE) == 0;
-	if (!*made_out && errno != EEXIST)
-		return err_errno(e, errno, "mkdir \"%s\"", path);
-	return io_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, e);
-}
-
-int
-store_create(const char *path, uid_t uid, gid_t gid,
-    store_progress_fn *progress, void *ctx, struct err *e)
-{
-	int root, chunks = -1, made = 0, rv = -1;
-
-	if (path[0] != '/')
-		return err_set(e, ERR_INVALID, "\"%s\" is not an absolute path",
-		    path);
-	root = open_base(path, &made, e);
-	if (root == -1)
-		return -1;
-	if (!made && check_empty(root, path, e) == -1)
-		goto out;
-	if (give(root, path, STORE_BASE_MODE, uid, gid, e) == -1)
-		goto out;
-	chunks =
-	    make_dir(root, STORE_CHUNKS_DIR, STORE_CHUNKS_MODE, uid, gid, e);
-	if (chunks == -1)
-		goto out;
-	/* Synced, since nobody ever makes a folder that is missing. */
-	if (make_prefixes(chunks, uid, gid, progress, ctx, e) == -1 ||
-	    make_lock(root, uid, gid, e) == -1 ||
-	    io_syncfs(root, path, e) == -1) {
-		path_remove_tree(root, STORE_CHUNKS_DIR, NULL);
-		unlinkat(root, ".lock", 0);
-		goto out;
-	}
-	rv = 0;
-out:
-	io_close(&chunks);
-	io_close(&root);
-	if (rv == -1 && made)
-		rmdir(path);
-	return rv;
-}
 
 /* --- opening ------------------------------------------------------------ */
 
@@ -359,30 +219,5 @@ store_check_space(struct store *s, uint64_t len, struct err *e)
 			return err_reserve(s, avail, e);
 	} while (!atomic_compare_exchange_weak(&s->space_avail, &avail,
 	    avail - len));
-	return 0;
-}
-
-/* --- destroying --------------------------------------------------------- */
-
-int
-store_destroy(const char *path, struct err *e)
-{
-	static const char *const trees[] = {"ns", "ct", "vm", "host", STORE_DIR,
-	    ".gc-status", STORE_CHUNKS_DIR, ".lock"};
-	size_t i;
-	int root;
-
-	root = io_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, e);
-	if (root == -1)
-		return -1;
-	for (i = 0; i < sizeof(trees) / sizeof(*trees); i++) {
-		if (path_remove_tree(root, trees[i], e) == -1) {
-			io_close(&root);
-			return err_wrap(e, "destroy \"%s\"", path);
-		}
-	}
-	io_close(&root);
-	if (rmdir(path) == -1)
-		return err_errno(e, errno, "rmdir \"%s\"", path);
 	return 0;
 }

@@ -28,8 +28,7 @@ struct store_state;
 #define STORE_CHUNKS_DIR ".chunks"
 #define STORE_PREFIXES 65536u
 
-#define STORE_BASE_MODE 0755   /* BASE, type, group, snapshot, namespace */
-#define STORE_CHUNKS_MODE 0750 /* .chunks and below */
+#define STORE_BASE_MODE 0755 /* type, group, snapshot, namespace */
 #define STORE_FILE_MODE 0644
 #define STORE_PRIVATE_MODE 0700 /* .holdfast and below */
 
@@ -71,18 +70,6 @@ struct store_opts {
 	uint64_t reserve; /* free-space reserve in bytes */
 };
 
-/* done of STORE_PREFIXES folders are there. */
-typedef void store_progress_fn(void *ctx, unsigned int done);
-
-/*
- * Makes a datastore at an absolute path: BASE (if missing; an existing one may
- * hold nothing but dot files and lost+found), .chunks with all its folders,
- * .lock.  Owner is the caller's uid and gid unless uid is not -1.  Modes are
- * exact whatever the umask.  What it made is removed again on failure.
- */
-int store_create(const char *path, uid_t uid, gid_t gid,
-    store_progress_fn *progress, void *ctx, struct err *e);
-
 /*
  * Opens a store that exists, makes .holdfast/sessions if needed, and takes
  * the lock on .lock (ERR_LOCKED if another program has it: an original
@@ -106,13 +93,6 @@ int store_get_usage(const struct store *s, struct store_usage *out,
 /* ERR_NOSPACE, with numbers and what to do, if the reserve is in use or would
  * be with len more bytes.  Asks the file system once a second or so. */
 int store_check_space(struct store *s, uint64_t len, struct err *e);
-
-/*
- * Removes a closed store with all its data (datastore-format 1.9): ns, ct, vm,
- * host, .holdfast, .gc-status, then .chunks, .lock and BASE.  Anything else in
- * BASE makes the last step fail with ERR_EXISTS.
- */
-int store_destroy(const char *path, struct err *e);
 
 /*
  * Durability.  Take a ticket once the data is written (any thread, never
