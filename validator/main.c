@@ -245,7 +245,6 @@ free_modules(struct validator *v)
 	size_t i;
 
 	sessions_suspend(v->sessions);
-	schedule_free(&v->schedule);
 	jobs_stop_all(v->jobs);
 	peers_free(&v->peers);
 	checker_pool_stop(v->checkers);
@@ -256,6 +255,7 @@ free_modules(struct validator *v)
 	store_pool_free(&v->local_pool);
 	sessions_free(&v->sessions);
 	jobs_free(&v->jobs);
+	schedule_free(&v->schedule);
 	verifier_free(&v->verifier);
 	manifest_edits_free(&v->edits);
 	checker_pool_free(&v->checkers);

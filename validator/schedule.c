@@ -36,6 +36,7 @@
 #define FILE_MODE 0600
 #define TICK_MAX_S 60 /* so that a clock that is set is noticed */
 #define RETRY_S 2
+#define MAKE_UP_S 600
 #define OPERATOR "root@pam"
 #define NAME_MAX_LEN 64
 
@@ -43,13 +44,19 @@
  * configuration, in case it comes back. */
 struct entry {
 	TAILQ_ENTRY(entry) link;
+	struct schedule *s;
 	char kind[8];
 	char store[DATASTORE_NAME_MAX + 1];
 	char name[NAME_MAX_LEN + 1];
 	int64_t seen; /* since when it is known */
 	int64_t last; /* when it was started; 0: never */
 	char upid[UPID_STR_MAX + 1];
-	struct err why; /* it could not start; ERR_OK: no such error */
+	/* That run has not ended, or in vain; in the record, so that it is
+	 * known of one that we did not see end. */
+	bool open;
+	bool running;
+	int64_t again;  /* when one in vain is made up; 0: there is none */
+	struct err why; /* it could not start, or was in vain; ERR_OK: not so */
 };
 
 struct schedule {
@@ -58,6 +65,9 @@ struct schedule {
 	struct event *timer;
 	int dirfd; /* STATE/validator */
 	TAILQ_HEAD(, entry) entries;
+	bool changed; /* the record, since it was last written */
+	bool saving;
+	struct store_flow flow;
 };
 
 /* A job of the configuration. */
@@ -167,13 +177,15 @@ entry_add(struct schedule *s, const char *kind, const char *store,
 	snprintf(n->kind, sizeof(n->kind), "%s", kind);
 	snprintf(n->store, sizeof(n->store), "%s", store);
 	snprintf(n->name, sizeof(n->name), "%s", name);
+	n->s = s;
 	n->seen = seen;
 	TAILQ_INSERT_TAIL(&s->entries, n, link);
 	return n;
 }
 
 /* A line: kind, datastore, name or "-", since when known, last run, UPID or
- * "-".  No name of them has a blank. */
+ * "-", and "open" if that run has not ended or was in vain.  No name of them
+ * has a blank. */
 static int
 load_line(struct schedule *s, char *line)
 {
@@ -185,8 +197,9 @@ load_line(struct schedule *s, char *line)
 	for (i = 0; i < 6; i++)
 		if ((v[i] = strsep(&line, " ")) == NULL)
 			return -1;
-	if (line != NULL || strlen(v[0]) >= sizeof(n->kind) ||
-	    !datastore_name_valid(v[1]) || strlen(v[2]) > NAME_MAX_LEN ||
+	if ((line != NULL && strcmp(line, "open") != 0) ||
+	    strlen(v[0]) >= sizeof(n->kind) || !datastore_name_valid(v[1]) ||
+	    strlen(v[2]) > NAME_MAX_LEN ||
 	    str_to_i64(v[3], 0, INT64_MAX, &seen) == -1 ||
 	    str_to_i64(v[4], 0, INT64_MAX, &last) == -1 ||
 	    strlen(v[5]) > UPID_STR_MAX)
@@ -197,6 +210,9 @@ load_line(struct schedule *s, char *line)
 		return -1;
 	n = entry_add(s, v[0], v[1], v[2], seen);
 	n->last = last;
+	n->open = line != NULL;
+	if (n->open)
+		n->again = s->now() + MAKE_UP_S;
 	if (strcmp(v[5], "-") != 0)
 		snprintf(n->upid, sizeof(n->upid), "%s", v[5]);
 	return 0;
@@ -223,44 +239,106 @@ load(struct schedule *s)
 	free(data);
 }
 
+struct saving {
+	struct store_job job; /* first: a job is its saving */
+	struct schedule *s;
+	struct sbuf text;
+	int rv;
+	struct err err;
+};
+
+static struct saving *
+saving_new(struct schedule *s)
+{
+	struct saving *w = xcalloc(1, sizeof(*w));
+	const struct entry *n;
+
+	w->s = s;
+	w->rv = err_set(&w->err, ERR_UNAVAILABLE, "validator ends");
+	sbuf_init(&w->text, FILE_MAX_LEN);
+	TAILQ_FOREACH(n, &s->entries, link)
+		sbuf_add_fmt(&w->text,
+		    "%s %s %s %" PRId64 " %" PRId64 " %s%s\n", n->kind,
+		    n->store, n->name[0] != '\0' ? n->name : "-", n->seen,
+		    n->last, n->upid[0] != '\0' ? n->upid : "-",
+		    n->open ? " open" : "");
+	s->changed = false;
+	s->saving = true;
+	return w;
+}
+
+static void
+saving_run(struct store_job *job)
+{
+	struct saving *w = (struct saving *)job;
+
+	w->rv = io_write_file_atomic(w->s->dirfd, FILE_NAME, sbuf_str(&w->text),
+	    w->text.len, FILE_MODE, IO_F_FSYNC, &w->err);
+}
+
+/* What failed is tried again, but not at once. */
+static void
+saving_done(struct store_job *job)
+{
+	struct saving *w = (struct saving *)job;
+	struct schedule *s = w->s;
+
+	s->saving = false;
+	if (s->changed)
+		schedule_changed(s);
+	if (w->rv == -1) {
+		s->changed = true;
+		if (w->err.code != ERR_UNAVAILABLE)
+			log_err_e("schedule", &w->err,
+			    "cannot record the last runs");
+	}
+	sbuf_fini(&w->text);
+	free(w);
+}
+
 static void
 save(struct schedule *s)
 {
-	const struct entry *n;
-	struct sbuf b;
-	struct err e;
+	struct saving *w;
 
-	sbuf_init(&b, FILE_MAX_LEN);
-	TAILQ_FOREACH(n, &s->entries, link)
-		sbuf_add_fmt(&b, "%s %s %s %" PRId64 " %" PRId64 " %s\n",
-		    n->kind, n->store, n->name[0] != '\0' ? n->name : "-",
-		    n->seen, n->last, n->upid[0] != '\0' ? n->upid : "-");
-	if (io_write_file_atomic(s->dirfd, FILE_NAME, sbuf_str(&b), b.len,
-		FILE_MODE, 0, &e) == -1)
-		log_err_e("schedule", &e, "cannot record the last runs");
-	sbuf_fini(&b);
+	if (!s->changed || s->saving)
+		return;
+	w = saving_new(s);
+	w->job.run = saving_run;
+	w->job.done = saving_done;
+	store_job_submit(&s->flow, &w->job);
+}
+
+/* No thread is left that could. */
+static void
+save_now(struct schedule *s)
+{
+	struct saving *w;
+
+	if (!s->changed)
+		return;
+	w = saving_new(s);
+	saving_run(&w->job);
+	saving_done(&w->job);
 }
 
 /* --- the clock ---------------------------------------------------------- */
 
-static bool
-is_running(const struct schedule *s, const struct entry *n)
-{
-	return n->upid[0] != '\0' && tasks_find(s->v->tasks, n->upid) != NULL;
-}
-
 /* A run in the future is one of a clock that was wrong: as if it was now. */
-static bool
+static void
 correct_times(struct entry *n, int64_t now)
 {
+	if (n->again > now + MAKE_UP_S)
+		n->again = now + MAKE_UP_S;
 	if (n->last <= now && n->seen <= now)
-		return false;
+		return;
 	n->last = n->last > now ? now : n->last;
 	n->seen = n->seen > now ? now : n->seen;
-	return true;
+	n->s->changed = true;
 }
 
-/* When it is due: after its last run, or after it was first seen; 0: never. */
+/* When it is due: after its last run, or after it was first seen, and when
+ * that run is made up; 0: never. */
 static int64_t
 due(const struct entry *n, const char *event)
 {
@@ -271,6 +349,8 @@ due(const struct entry *n, const char *event)
 	if (calendar_parse(event, &c, NULL) == -1)
 		return 0;
 	next = calendar_next(&c, (time_t)from);
+	if (n->again != 0 && (next == -1 || n->again < next))
+		return n->again;
 	return next == -1 ? 0 : next;
 }
 
@@ -279,8 +359,28 @@ struct turn {
 	struct vstore *vs;
 	int64_t now;
 	int64_t next; /* when to look again; 0: nothing is due */
-	bool changed; /* the record */
 };
+
+/* In vain, if it was not its own fault: the datastore lacks that run. */
+static void
+run_ended(void *arg, const struct err *why)
+{
+	struct entry *n = arg;
+	struct schedule *s = n->s;
+
+	n->running = false;
+	n->open = why != NULL &&
+	    (why->code == ERR_UNAVAILABLE || why->code == ERR_LOCKED);
+	if (n->open) {
+		n->again = s->now() + MAKE_UP_S;
+		n->why = *why;
+		log_warn_e("schedule", why,
+		    "will be made up kind=%s store=%s job=%s", n->kind,
+		    n->store, n->name);
+	}
+	s->changed = true;
+	schedule_changed(s);
+}
 
 static void
 run(struct turn *t, struct entry *n, const struct planned *p)
@@ -294,7 +394,10 @@ run(struct turn *t, struct entry *n, const struct planned *p)
 		n->last = t->now;
 		snprintf(n->upid, sizeof(n->upid), "%s", upid);
 		err_clear(&n->why);
-		t->changed = true;
+		n->again = 0;
+		n->open = n->running = true;
+		task_on_end(tasks_find(t->s->v->tasks, upid), run_ended, n);
+		t->s->changed = true;
 		return;
 	}
 	/* Tried again, but said once. */
@@ -315,12 +418,11 @@ look_at(void *arg, const struct planned *p)
 
 	if (n == NULL) {
 		n = entry_add(t->s, p->kind, store, p->name, t->now);
-		t->changed = true;
+		t->s->changed = true;
 	}
-	if (correct_times(n, t->now))
-		t->changed = true;
+	correct_times(n, t->now);
 	when = due(n, p->event);
-	if (when != 0 && when <= t->now && !is_running(t->s, n)) {
+	if (when != 0 && when <= t->now && !n->running) {
 		run(t, n, p);
 		when = due(n, p->event);
 	}
@@ -345,8 +447,7 @@ tick(evutil_socket_t fd, short what, void *ctx)
 		t.vs = s->v->stores[i];
 		each_planned(t.vs->conf, look_at, &t);
 	}
-	if (t.changed)
-		save(s);
+	save(s);
 	if (t.next != 0 && t.next - t.now < TICK_MAX_S)
 		tv.tv_sec = (time_t)(t.next - t.now);
 	event_add(s->timer, &tv);
@@ -369,6 +470,7 @@ schedule_new(struct validator *v, int64_t (*now)(void), struct err *e)
 	s->v = v;
 	s->now = now;
 	TAILQ_INIT(&s->entries);
+	store_flow_init(&s->flow, v->local_pool, STORE_CLASS_IO, 1);
 	s->dirfd = io_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, e);
 	free(path);
 	if (s->dirfd == -1) {
@@ -391,6 +493,7 @@ schedule_free(struct schedule **sp)
 	*sp = NULL;
 	if (s == NULL)
 		return;
+	save_now(s);
 	while ((n = TAILQ_FIRST(&s->entries)) != NULL) {
 		TAILQ_REMOVE(&s->entries, n, link);
 		free(n);
@@ -427,7 +530,7 @@ show_planned(void *arg, const struct planned *p)
 	if (n != NULL) {
 		i.last = n->last;
 		i.upid = n->upid;
-		i.running = is_running(w->s, n);
+		i.running = n->running;
 		i.next = due(n, p->event);
 		i.why = n->why.msg;
 	}

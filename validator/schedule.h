@@ -13,11 +13,14 @@ struct validator;
  * each datastore, as the configuration says now.  When each ran last stands in
  * STATE/validator/schedule, so that a run which was missed (this machine was
  * off, the datastore was in maintenance, one of its kind was still running) is
- * made up, once.  A job that is new waits for its first time.  The loop's.
- * now is the clock, in Unix seconds.
+ * made up, once; so is one that was begun in vain (the validator ended, or
+ * others had locked what it needs), at its next time or a little later.  A job
+ * that is new waits for its first time.  The loop's; the record is written in
+ * the threads of local_pool.  now is the clock, in Unix seconds.
  */
 struct schedule *schedule_new(struct validator *v, int64_t (*now)(void),
     struct err *e);
+/* After the jobs and those threads ended.  Blocks on the disk. */
 void schedule_free(struct schedule **s);
 /* The configuration was read again. */
 void schedule_changed(struct schedule *s);

@@ -41,6 +41,8 @@ struct task {
 	bool cut; /* the log is full */
 	void (*stop)(void *arg);
 	void *stop_arg;
+	void (*ended)(void *arg, const struct err *why);
+	void *ended_arg;
 };
 TAILQ_HEAD(task_list, task);
 
@@ -604,11 +606,15 @@ task_end(struct task **kp, const struct err *why)
 {
 	struct task *k = *kp;
 	char status[ERR_MSG_MAX], line[ERR_MSG_MAX + 32], *p;
+	void (*ended)(void *arg, const struct err *why);
 	struct task_count *count;
+	void *arg;
 
 	*kp = NULL;
 	if (k == NULL)
 		return;
+	ended = k->ended;
+	arg = k->ended_arg;
 	count = task_counts(k->tasks, k->upid.type);
 	if (why != NULL) {
 		count->failed++;
@@ -632,6 +638,16 @@ task_end(struct task **kp, const struct err *why)
 	TAILQ_REMOVE(&k->tasks->running, k, entry);
 	tasks_note_active(k->tasks, k->text, true);
 	task_free(k);
+	if (ended != NULL)
+		ended(arg, why);
+}
+
+void
+task_on_end(struct task *k, void (*ended)(void *arg, const struct err *why),
+    void *arg)
+{
+	k->ended = ended;
+	k->ended_arg = arg;
 }
 
 void

@@ -60,6 +60,9 @@ void task_warn(struct task *k, const char *fmt, ...)
 void task_end(struct task **k, const struct err *why);
 /* What TASK_STOP does: called from the loop, at most once. */
 void task_on_stop(struct task *k, void (*stop)(void *arg), void *arg);
+/* Called from task_end(), when the task is over; why as there. */
+void task_on_end(struct task *k,
+    void (*ended)(void *arg, const struct err *why), void *arg);
 
 /* How the tasks of a type ended since the start; one call for each type. */
 #define TASK_TYPES_MAX 32

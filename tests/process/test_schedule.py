@@ -204,6 +204,42 @@ def test_a_missed_run_is_made_up_once(instance, schedule):
     assert (later['last'], later['next']) == (again['last'], again['next'])
 
 
+def set_hold(inst, path):
+    inst.change_options({'debug-hold-job': path}, {})
+    inst.restart_validator()
+    assert not listed(inst)  # it serves: a signal does not end it
+
+
+@pytest.mark.parametrize('how', ['end', 'kill'])
+def test_a_run_that_is_cut_short_is_made_up(instance, schedule, how):
+    """A yearly collection need not wait for another year."""
+    hold, record = instance.dir / 'hold', \
+        instance.dir / 'state/validator/schedule'
+    step = hold.with_name('hold.list')
+    step.touch()
+    set_hold(instance, f'"{hold}"')
+    schedule('gc-schedule = "yearly"\n')
+    assert wait_for(lambda: entry(instance, 'gc').get('next'))
+    instance.end('validator')
+    set_last(instance, 'gc', 3 * YEAR)
+    instance.start_validator()
+    upid = ran(instance, 'gc')['upid']
+    assert wait_for(lambda: f'{upid} open' in record.read_text())
+    assert entry(instance, 'gc')['running']
+    if how == 'end':
+        instance.end('validator')
+    else:
+        instance.kill_validator()
+    step.unlink()
+    before = time.time()
+    instance.start_validator()
+    found = entry(instance, 'gc')
+    assert not found['running'] and found['upid'] == upid
+    assert before + 590 < found['next'] < time.time() + 610
+    assert 'the server ended' in ended(instance, upid)
+    set_hold(instance, '')
+
+
 def test_maintenance_holds_a_run_back(instance, schedule):
     schedule('maintenance = read-only\nmaintenance-message = "moving"\n'
              f'prune-job "m" {{ schedule = "{ALWAYS}" }}\n')

@@ -8,8 +8,11 @@
 #include "validator/schedule.h"
 
 #include <criterion/criterion.h>
+#include <criterion/parameterized.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +28,7 @@
 #include "validator/jobs/gc.h"
 #include "validator/jobs/verify.h"
 #include "validator/prune.h"
+#include "validator/store/threads.h"
 #include "validator/task.h"
 #include "validator/validator.h"
 
@@ -50,6 +54,15 @@ static struct {
 	const char *closed; /* why the datastore cannot be used */
 	bool running;       /* what was started runs on */
 } jobs;
+
+static struct {
+	void (*ended)(void *arg, const struct err *why);
+	void *arg;
+} tasks[8]; /* that run */
+static size_t ntasks;
+static pthread_t loop;
+static atomic_uint syncs, syncs_in_loop;
+static unsigned int looks; /* at the clock */
 
 /* --- in place of the validator ------------------------------------------ */
 
@@ -98,7 +111,33 @@ tasks_find(struct tasks *t, const char *upid)
 {
 	(void)t;
 	(void)upid;
-	return jobs.running ? (struct task *)&jobs : NULL;
+	return (struct task *)&jobs;
+}
+
+void
+task_on_end(struct task *k, void (*ended)(void *arg, const struct err *why),
+    void *arg)
+{
+	cr_assert(k == (struct task *)&jobs);
+	tasks[ntasks].ended = ended;
+	tasks[ntasks++].arg = arg;
+}
+
+/* All of them. */
+static void
+end_tasks(const struct err *why)
+{
+	for (; ntasks > 0; ntasks--)
+		tasks[ntasks - 1].ended(tasks[ntasks - 1].arg, why);
+}
+
+int
+fsync(int fd)
+{
+	(void)fd;
+	syncs++;
+	syncs_in_loop += pthread_equal(pthread_self(), loop) != 0;
+	return 0;
 }
 
 int
@@ -116,6 +155,7 @@ validator_store_use(struct validator *vp, const char *name, int writes,
 static int64_t
 now(void)
 {
+	looks++;
 	return clock_now;
 }
 
@@ -131,13 +171,27 @@ at(const char *text)
 	return mktime(&tm);
 }
 
+/* Until the schedule has looked: what a thread has done may come between. */
+static void
+run_loop(void)
+{
+	unsigned int before = looks;
+
+	while (looks == before)
+		event_base_loop(v.base, EVLOOP_ONCE);
+}
+
 /* A turn of the schedule at that time. */
 static void
 turn(int64_t when)
 {
 	clock_now = when;
+	if (!jobs.running)
+		end_tasks(NULL);
 	schedule_changed(s);
-	event_base_loop(v.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	run_loop();
+	if (!jobs.running)
+		end_tasks(NULL);
 }
 
 /* Minute after minute. */
@@ -170,14 +224,24 @@ look(const char *kind)
 }
 
 static void
+stop(void)
+{
+	store_pool_free(&v.local_pool);
+	schedule_free(&s);
+	ntasks = 0;
+}
+
+static void
 restart(void)
 {
 	struct err e;
 
-	schedule_free(&s);
+	stop();
+	v.local_pool = store_pool_new(v.base, NULL, &e);
+	cr_assert_not_null(v.local_pool, "%s", e.msg);
 	s = schedule_new(&v, now, &e);
 	cr_assert_not_null(s, "%s", e.msg);
-	event_base_loop(v.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	run_loop();
 }
 
 static void
@@ -185,6 +249,7 @@ set_up(void)
 {
 	char path[80];
 
+	loop = pthread_self();
 	setenv("TZ", "Europe/Berlin", 1);
 	tzset();
 	snprintf(dir, sizeof(dir), "/tmp/test-schedule-XXXXXX");
@@ -205,7 +270,7 @@ set_up(void)
 static void
 tear_down(void)
 {
-	schedule_free(&s);
+	stop();
 	event_base_free(v.base);
 	path_remove_tree(AT_FDCWD, dir, NULL);
 }
@@ -296,7 +361,7 @@ Test(schedule, makes_up_a_missed_run_once)
 	pass(at("2026-06-01 13:00:00"));
 	cr_assert_eq(jobs.gc, 1);
 	/* Off for three days, and down meanwhile. */
-	schedule_free(&s);
+	stop();
 	clock_now = at("2026-06-04 13:20:00");
 	restart();
 	cr_assert_eq(jobs.gc, 2, "at once");
@@ -316,6 +381,135 @@ Test(schedule, runs_nothing_again_after_a_restart)
 	cr_assert_eq(jobs.gc, 1);
 	cr_assert_eq(look("gc")->last, at("2026-06-01 13:00:00"));
 	cr_assert_str_eq(look("gc")->upid, "UPID:gc:1");
+}
+
+/* Killed, or ended in peace: then what ran was told so. */
+ParameterizedTestParameters(schedule, makes_up_what_a_restart_cut_short)
+{
+	static bool told[] = {false, true};
+
+	return cr_make_param_array(bool, told, 2);
+}
+
+ParameterizedTest(bool *told, schedule, makes_up_what_a_restart_cut_short)
+{
+	int64_t monday = at("2026-06-08 00:00:00");
+	struct err e;
+
+	plan_gc("weekly");
+	jobs.running = true;
+	turn(monday);
+	cr_assert_eq(jobs.gc, 1);
+	cr_assert_eq(look("gc")->next, monday + 7 * DAY, "while it runs");
+	if (*told) {
+		err_set(&e, ERR_UNAVAILABLE, "the server ended");
+		end_tasks(&e);
+	}
+	clock_now = monday + HOUR;
+	restart();
+	jobs.running = false;
+	cr_assert_not(look("gc")->running);
+	cr_assert_eq(look("gc")->last, monday);
+	cr_assert_eq(look("gc")->next, monday + HOUR + 10 * MINUTE);
+	turn(monday + HOUR + 10 * MINUTE - 1);
+	cr_assert_eq(jobs.gc, 1,
+	    "a validator that it kills is not killed "
+	    "again at once");
+	turn(monday + HOUR + 10 * MINUTE);
+	cr_assert_eq(jobs.gc, 2);
+	restart();
+	pass(monday + DAY);
+	cr_assert_eq(jobs.gc, 2, "once");
+	cr_assert_eq(look("gc")->next, monday + 7 * DAY);
+}
+
+static void
+end_with(enum err_code code, const char *why)
+{
+	struct err e;
+
+	err_set(&e, code, "%s", why);
+	jobs.running = true;
+	turn(look("gc")->next);
+	end_tasks(&e);
+	jobs.running = false;
+}
+
+Test(schedule, makes_up_what_was_in_vain)
+{
+	static const enum err_code codes[] = {ERR_LOCKED, ERR_UNAVAILABLE};
+	int64_t monday = at("2026-06-08 00:00:00");
+	size_t i;
+
+	plan_gc("weekly");
+	for (i = 0; i < 2; i++) {
+		end_with(codes[i], "removed meanwhile");
+		cr_assert_eq(jobs.gc, i + 1);
+		cr_assert_str_eq(look("gc")->why, "removed meanwhile");
+		cr_assert_eq(look("gc")->next, clock_now + 10 * MINUTE);
+		turn(clock_now + 9 * MINUTE);
+		cr_assert_eq(jobs.gc, i + 1);
+	}
+	pass(monday + HOUR);
+	cr_assert_eq(jobs.gc, 3);
+	cr_assert_str_eq(look("gc")->why, "");
+	cr_assert_eq(look("gc")->next, monday + 7 * DAY);
+}
+
+/* It would find the same again, or somebody stopped it. */
+Test(schedule, makes_up_no_failure)
+{
+	plan_gc("weekly");
+	end_with(ERR_CORRUPT, "an index is damaged");
+	restart();
+	pass(clock_now + DAY);
+	cr_assert_eq(jobs.gc, 1);
+}
+
+Test(schedule, makes_up_no_later_than_it_is_due)
+{
+	plan_gc("hourly");
+	jobs.running = true;
+	turn(at("2026-06-01 13:00:00"));
+	clock_now = at("2026-06-01 13:55:00");
+	restart();
+	cr_assert_eq(look("gc")->next, at("2026-06-01 14:00:00"));
+}
+
+Test(schedule, is_not_confused_by_a_clock_that_is_set_back)
+{
+	plan_gc("weekly");
+	clock_now = at("2026-06-08 00:00:00");
+	end_with(ERR_LOCKED, "removed meanwhile");
+	turn(at("2026-06-01 00:00:00"));
+	cr_assert_eq(look("gc")->next, clock_now + 10 * MINUTE);
+}
+
+/* Durable, by another thread. */
+Test(schedule, writes_its_record_for_good)
+{
+	char path[128], *text = NULL;
+	struct err e;
+	size_t len;
+	int i;
+
+	snprintf(path, sizeof(path), "%s/validator/schedule", dir);
+	plan_gc("hourly");
+	jobs.running = true;
+	turn(at("2026-06-01 13:00:00"));
+	for (i = 0; i < 60000; i++) {
+		event_base_loop(v.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		if (io_read_file(AT_FDCWD, path, 4096, &text, &len, &e) == 0 &&
+		    strstr(text, "UPID:gc:1 open\n") != NULL)
+			break;
+		free(text);
+		text = NULL;
+		usleep(1000);
+	}
+	cr_assert_not_null(text);
+	free(text);
+	cr_assert_geq(syncs, 1);
+	cr_assert_eq(syncs_in_loop, 0);
 }
 
 Test(schedule, waits_with_a_new_job_for_its_first_time)
@@ -351,8 +545,8 @@ Test(schedule, tries_again_until_it_can_start)
 Test(schedule, does_not_start_what_still_runs)
 {
 	plan_gc("*:0/5");
-	pass(at("2026-06-01 12:05:00"));
 	jobs.running = true;
+	pass(at("2026-06-01 12:05:00"));
 	pass(at("2026-06-01 13:01:00"));
 	cr_assert_eq(jobs.gc, 1);
 	cr_assert(look("gc")->running);
@@ -403,6 +597,7 @@ Test(schedule, leaves_damaged_lines_of_its_record_out)
 				   "nonsense\n"
 				   "\n"
 				   "verify store a/b/c/d/e/f -5 0 -\n"
+				   "gc store - 1 2 UPID:gc:8 ajar\n"
 				   "gc store - 1000 2000 UPID:gc:7\n"
 				   "gc store - 1 1 twice\n"
 				   "gc ../.. - 1 1 -\n";
