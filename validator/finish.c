@@ -22,6 +22,7 @@
 #include "validator/peer.h"
 #include "validator/reuse.h"
 #include "validator/store/layout.h"
+#include "validator/store/lost.h"
 #include "validator/store/poison.h"
 #include "validator/store/snapshot.h"
 #include "validator/task.h"
@@ -85,7 +86,7 @@ finish_new(struct session *s)
 {
 	struct finish *f = s->finish = xcalloc(1, sizeof(*f));
 
-	f->manifest_fd = -1;
+	f->manifest_fd = f->look_fd = -1;
 	f->timer = evtimer_new(s->v->base, finish_tick, s);
 	if (f->timer == NULL)
 		fatal("finish", "no event");
@@ -104,7 +105,8 @@ finish_free(struct session *s)
 		event_free(f->timer);
 	manifest_ask_free(&f->ask);
 	io_close(&f->manifest_fd);
-	free(f->lost);
+	lost_watch_end(&f->commit.watch);
+	io_close(&f->look_fd);
 	free(f);
 }
 
@@ -116,6 +118,7 @@ finish_refuse(struct session *s, const struct err *why)
 	event_del(f->timer);
 	manifest_ask_free(&f->ask);
 	io_close(&f->manifest_fd);
+	lost_watch_end(&f->commit.watch);
 	atomic_store(&s->check_urgent, false);
 	reuse_unjoin(s->reuse);
 	finish_set_phase(s, FINISH_NONE);

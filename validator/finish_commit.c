@@ -2,7 +2,7 @@
  * The commit of a backup: steps (3) to (8) of finish (finish.h).  Runs in the
  * validator's loop, the disk's part in the store's threads.  The worker has no
  * say in it any more.  Chunks that a verification finds damaged meanwhile are
- * compared with the new indexes, until none is left at the rename.
+ * compared with the new indexes, once before and once more at the rename.
  */
 #include "config.h"
 
@@ -17,9 +17,9 @@
 #include "validator/jobs/verify.h"
 #include "validator/peer.h"
 #include "validator/reuse.h"
-#include "validator/store/chunk_store.h"
 #include "validator/store/damage.h"
 #include "validator/store/layout.h"
+#include "validator/store/lost.h"
 #include "validator/store/verified.h"
 #include "validator/task.h"
 #include "validator/validator.h"
@@ -56,7 +56,14 @@ finish_done(struct session *s)
 
 /* --- (4) to (6) --- */
 
-static void commit_compare(struct session *s);
+/* Marks the base, then aborts the session. */
+static void
+commit_lost(struct session *s)
+{
+	if (s->reuse == NULL) /* after a restart */
+		session_check_init(s);
+	reuse_lost(s->reuse, &s->finish->commit.hit);
+}
 
 static void
 publish_run(struct store_job *job)
@@ -103,9 +110,11 @@ publish_done(struct store_job *job)
 
 	if (f->req.rv == 0)
 		finish_done(s);
-	else if (f->commit.stale && !s->sessions->suspended)
-		commit_compare(s);
-	else if (!s->sessions->suspended)
+	else if (s->sessions->suspended)
+		; /* it was told already */
+	else if (f->commit.is_lost)
+		commit_lost(s);
+	else
 		commit_failed(s, &f->req.err);
 	session_unhold(s);
 }
@@ -135,53 +144,44 @@ commit_begin(struct session *s)
 	commit_publish(s);
 }
 
-/* --- what was lost meanwhile --- */
+/* --- what was lost before --- */
 
+/* A slice: of an index of millions, in a store of which so much is lost that
+ * each chunk is looked at, all of them take minutes. */
 static void
-compare_run(struct store_job *job)
+look_run(struct store_job *job)
 {
 	struct session_req *r = (struct session_req *)job;
 	struct session *s = r->s;
 	struct finish *f = s->finish;
-	int fd, rv = -1;
+	int rv;
 
-	if (f->nlost == 0 && !f->look_at_all) {
-		r->rv = 0;
+	if (f->look_fd == -1)
+		f->look_fd = session_dir_open(s->vs->store, s->id, &r->err);
+	if (f->look_fd == -1) {
+		/* Renamed before a restart, perhaps: the next step knows. */
+		r->rv = r->err.code == ERR_NOT_FOUND ? 0 : -1;
 		return;
 	}
-	fd = session_dir_open(s->vs->store, s->id, &r->err);
-	if (fd != -1)
-		rv = damage_find_reference(s->vs->store, fd, f->lost, f->nlost,
-		    &f->commit.cancel, &f->hit, &r->err);
-	io_close(&fd);
-	r->rv = rv == -1 ? -1 : 0;
-	f->is_lost = rv == 1;
-}
-
-/* Marks the base, then aborts the session. */
-static void
-commit_lost(struct session *s)
-{
-	if (s->reuse == NULL) /* after a restart */
-		session_check_init(s);
-	reuse_lost(s->reuse, &s->finish->hit);
+	rv = lost_watch_look(f->commit.watch, f->look_fd, &f->commit.cancel,
+	    &job->again, &f->commit.hit, &r->err);
+	f->commit.is_lost = rv == 1;
+	r->rv = rv == -1 || job->again ? -1 : 0;
 }
 
 static void
-compare_done(struct store_job *job)
+look_done(struct store_job *job)
 {
 	struct finish *f;
 	struct session *s = finish_step_done(job, &f);
 	bool begun = f->phase == FINISH_COMMIT;
 
-	free(f->lost);
-	f->lost = NULL;
-	f->nlost = 0;
+	io_close(&f->look_fd);
 	if (f->req.rv == 0)
 		s->damage_seen = f->overflows;
 	if (begun ? s->sessions->suspended : finish_is_over(s))
 		; /* it was told already */
-	else if (f->is_lost)
+	else if (f->commit.is_lost)
 		commit_lost(s);
 	else if (f->req.rv == -1)
 		(begun ? commit_failed : finish_refuse)(s, &f->req.err);
@@ -191,23 +191,26 @@ compare_done(struct store_job *job)
 }
 
 /* A verification may have found a chunk bad after it was checked or taken for
- * a duplicate.  Before the commit, and again when that was too late. */
+ * a duplicate.  From here on the watch is told. */
 static void
-commit_compare(struct session *s)
+commit_look(struct session *s)
 {
 	struct finish *f = s->finish;
+	struct digest *known;
+	size_t n;
+	bool all;
 
-	f->is_lost = false;
-	f->commit.lost_seen = chunk_lost_count(s->vs->store);
 	f->overflows = damage_overflows(s->vs->damage);
-	f->look_at_all = f->overflows != s->damage_seen;
-	if (f->look_at_all)
+	all = f->overflows != s->damage_seen;
+	if (all)
 		session_log_line(s,
 		    "many chunks were found damaged or missing meanwhile, so "
 		    "all of this backup are looked at");
-	else
-		f->lost = damage_dup(s->vs->damage, &f->nlost);
-	finish_run(s, &s->strand, compare_run, compare_done);
+	known = damage_dup(s->vs->damage, &n);
+	f->commit.is_lost = false;
+	f->commit.watch = lost_watch_begin(s->vs->store, known, n, all);
+	free(known);
+	finish_run(s, &s->strand, look_run, look_done);
 }
 
 /* --- begin --- */
@@ -242,7 +245,7 @@ begin_done(struct store_job *job)
 		if (f->req.rv == -1)
 			finish_refuse(s, &f->req.err);
 		else
-			commit_compare(s);
+			commit_look(s);
 	}
 	session_unhold(s);
 }
@@ -251,7 +254,6 @@ void
 finish_commit(struct session *s)
 {
 	s->finish->verify_new = s->vs->conf->verify_new != 0;
-	s->finish->commit.synced = false;
 	finish_run(s, &s->v->verified_flow, begin_run, begin_done);
 }
 
@@ -260,12 +262,7 @@ finish_commit(struct session *s)
 void
 finish_continue(struct session *s)
 {
-	struct finish *f = finish_new(s);
-
+	finish_new(s);
 	finish_set_phase(s, FINISH_COMMIT);
-	f->commit.lost_seen = damage_count(s->vs->damage) > 0 ||
-		damage_is_overflowed(s->vs->damage)
-	    ? UINT64_MAX
-	    : chunk_lost_count(s->vs->store);
-	commit_publish(s);
+	commit_look(s);
 }

@@ -16,12 +16,8 @@ struct finish {
 	uint64_t last_left;
 	int manifest_fd;
 	struct manifest_ask *ask;
-	struct digest *lost; /* damaged chunks of the store, sorted */
-	size_t nlost;
-	bool look_at_all; /* instead: there are more than are known */
-	uint64_t overflows;
-	bool is_lost; /* the backup refers to one: hit */
-	struct digest hit;
+	uint64_t overflows; /* of the set of damaged chunks, at its begin */
+	int look_fd;        /* the session's folder, while it is looked at */
 	const uint8_t *data;
 	size_t len;
 	struct session_commit commit;

@@ -16,8 +16,8 @@
 #include "validator/capacity.h"
 #include "validator/jobs/verify.h"
 #include "validator/schedule.h"
-#include "validator/store/chunk_store.h"
 #include "validator/store/layout.h"
+#include "validator/store/lost.h"
 
 struct vstore *
 validator_store(struct validator *v, const char *name)
@@ -86,14 +86,16 @@ void
 vstore_add_damage(struct vstore *vs, const struct digest *digest,
     enum damage_kind kind)
 {
-	bool known = damage_is_overflowed(vs->damage);
+	bool overflowed = damage_is_overflowed(vs->damage);
 
-	if (!damage_add(vs->damage, digest, kind) && !known)
+	/* Those that are in the set are known to all that look. */
+	if (!damage_has(vs->damage, digest))
+		lost_tell(vs->store, digest);
+	if (!damage_add(vs->damage, digest, kind) && !overflowed)
 		log_err("validator",
 		    "too many chunks are damaged or missing to remember all: "
 		    "verify, then \"datastore clear\" store=%s",
 		    vs->conf->title);
-	chunk_count_lost(vs->store);
 }
 
 /* Those that were closed and are not configured any more. */

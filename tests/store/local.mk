@@ -14,6 +14,11 @@ tests_store_test_damage_SOURCES = tests/store/test_damage.c $(STORE_TEST_FIXTURE
 tests_store_test_damage_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
 tests_store_test_damage_LDADD = $(STORE_TEST_LIBS)
 
+check_PROGRAMS += tests/store/test_lost
+tests_store_test_lost_SOURCES = tests/store/test_lost.c $(STORE_TEST_FIXTURE)
+tests_store_test_lost_CPPFLAGS = $(STORE_TEST_CPPFLAGS)
+tests_store_test_lost_LDADD = $(STORE_TEST_LIBS)
+
 check_PROGRAMS += tests/store/test_deposit_log
 tests_store_test_deposit_log_SOURCES = tests/store/test_deposit_log.c $(STORE_TEST_FIXTURE)
 tests_store_test_deposit_log_CPPFLAGS = $(STORE_TEST_CPPFLAGS)

@@ -11,11 +11,14 @@
 #include <unistd.h>
 
 #include "common/err.h"
+#include "common/format/dynamic_index.h"
+#include "common/io.h"
 #include "tests/store/fixture.h"
 #include "validator/store/chunk_store.h"
 #include "validator/store/deposit_log.h"
 #include "validator/store/group.h"
 #include "validator/store/layout.h"
+#include "validator/store/lost.h"
 #include "validator/store/poison.h"
 #include "validator/store/session_dir.h"
 #include "validator/store/snapshot.h"
@@ -147,27 +150,86 @@ Test(session_dir, is_not_published_once_cancelled)
 	cr_expect(c.published);
 }
 
-/* What the indexes were compared with is not all that is lost by now. */
-Test(session_dir, is_not_published_when_chunks_are_lost_meanwhile)
+/* An index of one chunk, which is there. */
+static struct digest
+refer(int dir)
+{
+	uint8_t head[INDEX_HEADER_LEN], uuid[16] = {0};
+	uint8_t entry[DYNAMIC_INDEX_ENTRY_LEN];
+	struct digest d = fixture_digest(1);
+	char path[200];
+	int fd = openat(dir, "root.pxar.didx", O_WRONLY | O_CREAT, 0600);
+
+	dynamic_index_put_header(head, uuid, 1, NULL);
+	dynamic_index_put_entry(entry, 1000, &d);
+	cr_assert_eq(io_write_full(fd, head, sizeof(head), NULL), 0);
+	cr_assert_eq(io_write_full(fd, entry, sizeof(entry), NULL), 0);
+	close(fd);
+	fixture_chunk_path(&d, path);
+	fixture_write(path, "123456789012", 12);
+	return d;
+}
+
+Test(session_dir, is_not_published_with_a_chunk_that_was_lost)
 {
 	struct session_commit c = {0};
 	struct err e = {0};
+	int dir = make_session(), fd;
+	struct digest d = refer(dir);
+	uint64_t len;
 
-	close(make_session());
-	chunk_count_lost(fx.store);
+	close(dir);
+	c.watch = lost_watch_begin(fx.store, NULL, 0, false);
+	fd = chunk_open(fx.store, &d, &len, &e);
+	cr_assert_eq(chunk_rename_bad(fx.store, &d, fd, NULL, &e), 0);
+	close(fd);
 	cr_expect_eq(commit(&c, &e), -1);
-	cr_expect_eq(e.code, ERR_BAD_STATE);
-	cr_expect(c.stale);
-	cr_expect(c.synced);
+	cr_expect_eq(e.code, ERR_MISSING);
+	cr_expect(c.is_lost);
+	cr_expect(digest_equal(&c.hit, &d));
 	cr_expect_not(c.published);
 	cr_expect_not(fixture_exists(SNAP));
-	c.lost_seen = chunk_lost_count(fx.store);
+	lost_watch_end(&c.watch);
+}
+
+/* How often a commit syncs that is told of this one. */
+static unsigned int
+syncs_of_commit(const struct digest *lost)
+{
+	struct session_commit c = {0};
+	struct err e = {0};
+	uint64_t before = fx.store->sync_served;
+
+	c.watch = lost_watch_begin(fx.store, NULL, 0, false);
+	lost_tell(fx.store, lost);
 	cr_assert_eq(commit(&c, &e), 0, "%s", e.msg);
 	cr_expect(c.published);
-	cr_expect_not(c.stale);
+	cr_expect_not(c.is_lost);
 	/* Too late for what is lost now. */
-	chunk_count_lost(fx.store);
+	lost_tell(fx.store, lost);
 	cr_expect_eq(commit(&c, &e), 0);
+	lost_watch_end(&c.watch);
+	return (unsigned int)(fx.store->sync_served - before);
+}
+
+Test(session_dir, is_published_though_others_lose_chunks)
+{
+	struct digest other = fixture_digest(2);
+	int dir = make_session();
+
+	refer(dir);
+	close(dir);
+	cr_expect_eq(syncs_of_commit(&other), 1);
+}
+
+/* Another backup may have stored it again behind the sync. */
+Test(session_dir, syncs_again_for_a_chunk_that_was_lost_and_is_there)
+{
+	int dir = make_session();
+	struct digest d = refer(dir);
+
+	close(dir);
+	cr_expect_eq(syncs_of_commit(&d), 2);
 }
 
 Test(session_dir, never_replaces_a_snapshot)
@@ -192,9 +254,6 @@ Test(session_dir, is_not_published_on_a_poisoned_store)
 
 	close(make_session());
 	store_state_poison(fx.store->state, "test", NULL);
-	cr_expect_eq(commit(&c, &e), -1);
-	cr_expect_eq(e.code, ERR_POISONED);
-	c.synced = true;
 	cr_expect_eq(commit(&c, &e), -1);
 	cr_expect_eq(e.code, ERR_POISONED);
 	cr_expect_not(c.published);

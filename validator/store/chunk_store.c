@@ -22,6 +22,7 @@
 #include "common/io.h"
 #include "validator/store/chunk_name.h"
 #include "validator/store/layout.h"
+#include "validator/store/lost.h"
 #include "validator/store/poison.h"
 
 #define BAD_NAMES 10
@@ -401,32 +402,21 @@ chunk_rename_bad(struct store *s, const struct digest *d, int fd, int *n_out,
 	int n = -1, sys = ENOENT;
 
 	digest_chunk_path(d, path);
+	/* This one first: who waits for it must not keep uploads waiting. */
+	pthread_mutex_lock(&s->publish_lock);
 	pthread_mutex_lock(stripe);
 	if (is_same_file(s, path, fd)) {
-		pthread_mutex_lock(&s->publish_lock);
-		chunk_count_lost(s);
+		lost_tell(s, d);
 		n = rename_to_bad(s, path);
 		sys = errno;
-		pthread_mutex_unlock(&s->publish_lock);
 	}
 	pthread_mutex_unlock(stripe);
+	pthread_mutex_unlock(&s->publish_lock);
 	if (n == -1 && sys != ENOENT)
 		return err_chunk(e, sys, "rename damaged", d);
 	if (n_out != NULL)
 		*n_out = n;
 	return 0;
-}
-
-void
-chunk_count_lost(struct store *s)
-{
-	atomic_fetch_add(&s->lost, 1);
-}
-
-uint64_t
-chunk_lost_count(const struct store *s)
-{
-	return atomic_load(&s->lost);
 }
 
 /* --- garbage ------------------------------------------------------------ */

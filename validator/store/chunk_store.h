@@ -107,9 +107,4 @@ int chunk_remove_old(struct store *s, const char *name,
 int chunk_rename_bad(struct store *s, const struct digest *d, int fd,
     int *n_out, struct err *e);
 
-/* A chunk was found missing; a renamed one is counted by itself. */
-void chunk_count_lost(struct store *s);
-/* How many were, since the store was opened. */
-uint64_t chunk_lost_count(const struct store *s);
-
 #endif

@@ -18,10 +18,7 @@
 #include "common/err.h"
 #include "common/io.h"
 #include "common/mem.h"
-#include "common/format/index.h"
 #include "common/format/names.h"
-#include "validator/store/chunk_store.h"
-#include "validator/store/snapshot.h"
 
 /* The file: a byte and a digest for each change, in order. */
 #define RECORD_LEN (1 + DIGEST_LEN)
@@ -369,74 +366,4 @@ damage_dup(const struct damage *d, size_t *n_out)
 		v[i] = d->v[i].digest;
 	*n_out = d->n;
 	return v;
-}
-
-/* --- references --------------------------------------------------------- */
-
-static int
-find_in_index(struct store *s, int fd, const struct digest *digests, size_t n,
-    const atomic_bool *stop, struct digest *hit_out, struct err *e)
-{
-	struct index_entry entries[BATCH];
-	struct index_view view;
-	enum chunk_state state;
-	uint64_t first;
-	size_t i, want;
-
-	if (index_open_fd(&view, fd, e) == -1)
-		return -1;
-	for (first = 0; first < view.count; first += want) {
-		if (atomic_load(stop))
-			return err_set(e, ERR_ABORTED, "task aborted");
-		want = view.count - first < BATCH ? (size_t)(view.count - first)
-						  : BATCH;
-		if (index_get_entries(&view, first, want, entries, e) == -1)
-			return -1;
-		for (i = 0; i < want; i++) {
-			if (digests != NULL &&
-			    bsearch(&entries[i].digest, digests, n,
-				sizeof(*digests), cmp) == NULL)
-				continue;
-			state = chunk_check(s, 0, &entries[i].digest, e);
-			if (state == CHUNK_ERROR)
-				return -1;
-			*hit_out = entries[i].digest;
-			if (state == CHUNK_MISSING)
-				return 1;
-		}
-	}
-	return 0;
-}
-
-static bool
-is_index(const char *name)
-{
-	enum archive_kind kind;
-
-	return archive_name_parse(name, &kind, NULL) == 0 &&
-	    kind != ARCHIVE_BLOB;
-}
-
-int
-damage_find_reference(struct store *s, int dirfd, const struct digest *digests,
-    size_t n, const atomic_bool *stop, struct digest *hit_out, struct err *e)
-{
-	struct snap_file *files;
-	size_t i, nfiles;
-	uint64_t size;
-	int fd, rv = 0;
-
-	if (snap_files_list(dirfd, &files, &nfiles, e) == -1)
-		return -1;
-	for (i = 0; i < nfiles && rv == 0; i++) {
-		if (!is_index(files[i].name))
-			continue;
-		fd = snap_file_open(dirfd, files[i].name, &size, e);
-		rv = fd == -1
-		    ? -1
-		    : find_in_index(s, fd, digests, n, stop, hit_out, e);
-		io_close(&fd);
-	}
-	free(files);
-	return rv;
 }

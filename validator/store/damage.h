@@ -1,7 +1,6 @@
 #ifndef VALIDATOR_STORE_DAMAGE_H
 #define VALIDATOR_STORE_DAMAGE_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,7 +9,6 @@
 
 struct damage;
 struct err;
-struct store;
 
 /*
  * The chunks of a store that a verification or the check of a backup found
@@ -59,14 +57,5 @@ int damage_clear_overflow(struct damage *d, struct err *e);
 
 /* All of them, sorted; the caller's. */
 struct digest *damage_dup(const struct damage *d, size_t *n_out);
-
-/*
- * For store threads: whether an index in the folder dirfd refers to one of
- * these (sorted) chunks, or any chunk if digests is NULL, that is not there.
- * 1 and the first such, 0, -1; ERR_ABORTED once *stop is set.
- */
-int damage_find_reference(struct store *s, int dirfd,
-    const struct digest *digests, size_t n, const atomic_bool *stop,
-    struct digest *hit_out, struct err *e);
 
 #endif

@@ -115,6 +115,7 @@ store_open(struct store **out, const struct store_opts *opts, struct err *e)
 		pthread_mutex_init(&s->stripes[i], NULL);
 	pthread_mutex_init(&s->sync_lock, NULL);
 	pthread_mutex_init(&s->publish_lock, NULL);
+	pthread_mutex_init(&s->lost_lock, NULL);
 	if (open_dirs(s, e) == -1 || take_lock(s, e) == -1 ||
 	    open_sessions(s, e) == -1 ||
 	    store_state_open(&s->state, opts->state_fd, opts->name, e) == -1) {
@@ -139,6 +140,7 @@ store_close(struct store **sp, bool clean)
 		pthread_mutex_destroy(&s->stripes[i]);
 	pthread_mutex_destroy(&s->sync_lock);
 	pthread_mutex_destroy(&s->publish_lock);
+	pthread_mutex_destroy(&s->lost_lock);
 	io_close(&s->sessions_fd);
 	for (i = 0; i < STORE_LANES; i++)
 		io_close(&s->lane_fds[i]);

@@ -1,6 +1,7 @@
 #ifndef VALIDATOR_STORE_LAYOUT_H
 #define VALIDATOR_STORE_LAYOUT_H
 
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include <pthread.h>
@@ -12,6 +13,7 @@
 #include "common/format/names.h"
 
 struct err;
+struct lost_watch;
 struct store_state;
 
 /*
@@ -56,7 +58,8 @@ struct store {
 	uint64_t sync_served; /* under sync_lock: below it all are durable */
 	/* A snapshot appears or a damaged chunk goes, one after the other. */
 	pthread_mutex_t publish_lock;
-	atomic_uint_fast64_t lost; /* chunks found missing or damaged */
+	pthread_mutex_t lost_lock; /* of lost.h; the last one to be taken */
+	LIST_HEAD(, lost_watch) lost_watches;
 	atomic_uint_fast64_t removals_begun; /* of snapshots */
 	atomic_uint_fast64_t removals_ended;
 	atomic_uint_fast64_t space_checked_ms;

@@ -15,6 +15,7 @@ libstore_a_SOURCES = \
 	validator/store/listing.c validator/store/listing.h \
 	validator/store/lockdb.c validator/store/lockdb.h \
 	validator/store/lockdb_int.h validator/store/lockdb_session.c \
+	validator/store/lost.c validator/store/lost.h \
 	validator/store/namespace.c validator/store/namespace.h \
 	validator/store/poison.c validator/store/poison.h \
 	validator/store/record_file.c validator/store/record_file.h \

@@ -20,11 +20,11 @@
 #include "common/io.h"
 #include "common/path.h"
 #include "common/str.h"
-#include "validator/store/chunk_store.h"
 #include "validator/store/deposit_log.h"
 #include "validator/store/dir_list.h"
 #include "validator/store/group.h"
 #include "validator/store/layout.h"
+#include "validator/store/lost.h"
 
 void
 session_id_to_str(uint64_t id, char out[SESSION_ID_LEN + 1])
@@ -160,26 +160,30 @@ remove_private(int fd, struct err *e)
 	return rv;
 }
 
+/* One that was lost and is there again was written after the sync, perhaps:
+ * then there is another one, which no loss can overtake. */
 static int
-make_durable(struct store *s, int fd, struct session_commit *c, struct err *e)
+look_again(struct store *s, int fd, struct session_commit *c, struct err *e)
 {
-	if (c->synced)
-		return store_check_writable(s, e);
-	if (remove_private(fd, e) == -1 || store_sync(s, e) == -1)
-		return -1;
-	c->synced = true;
-	return 0;
+	int rv;
+
+	if (c->watch == NULL)
+		return 0;
+	rv = lost_watch_look(c->watch, fd, &c->cancel, NULL, &c->hit, e);
+	c->is_lost = rv == 1;
+	if (c->is_lost)
+		return err_set(e, ERR_MISSING, "a chunk was lost meanwhile");
+	return rv == 0 && lost_watch_refers(c->watch) ? store_sync(s, e) : rv;
 }
 
 static int
-publish_locked(struct store *s, const char *name, int group_fd,
+publish_locked(struct store *s, const char *name, int fd, int group_fd,
     const char *time, struct session_commit *c, struct err *e)
 {
+	if (look_again(s, fd, c, e) == -1)
+		return -1;
 	if (atomic_load(&c->cancel))
 		return err_set(e, ERR_ABORTED, "backup was aborted");
-	c->stale = chunk_lost_count(s) != c->lost_seen;
-	if (c->stale)
-		return err_set(e, ERR_BAD_STATE, "chunks were lost meanwhile");
 	if (renameat2(s->sessions_fd, name, group_fd, time, RENAME_NOREPLACE) ==
 	    0) {
 		c->published = true;
@@ -192,13 +196,13 @@ publish_locked(struct store *s, const char *name, int group_fd,
 }
 
 static int
-publish(struct store *s, const char *name, int group_fd, const char *time,
-    struct session_commit *c, struct err *e)
+publish(struct store *s, const char *name, int fd, int group_fd,
+    const char *time, struct session_commit *c, struct err *e)
 {
 	int rv;
 
 	pthread_mutex_lock(&s->publish_lock);
-	rv = publish_locked(s, name, group_fd, time, c, e);
+	rv = publish_locked(s, name, fd, group_fd, time, c, e);
 	pthread_mutex_unlock(&s->publish_lock);
 	return rv;
 }
@@ -214,7 +218,7 @@ session_dir_commit(struct store *s, uint64_t id, const struct backup_ns *ns,
 
 	session_id_to_str(id, name);
 	backup_time_to_str(snap->time, time);
-	c->stale = c->published = false;
+	c->is_lost = c->published = false;
 	group_fd = group_dir_open(s, ns, &snap->group, e);
 	if (group_fd == -1)
 		return -1;
@@ -228,8 +232,8 @@ session_dir_commit(struct store *s, uint64_t id, const struct backup_ns *ns,
 		if (e != NULL)
 			*e = why;
 		goto out;
-	} else if (make_durable(s, fd, c, e) == -1 ||
-	    publish(s, name, group_fd, time, c, e) == -1) {
+	} else if (remove_private(fd, e) == -1 || store_sync(s, e) == -1 ||
+	    publish(s, name, fd, group_fd, time, c, e) == -1) {
 		goto out;
 	}
 	if (store_fsync(s, group_fd, "group folder", e) == -1 ||

@@ -5,9 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/format/digest.h"
 #include "common/format/snapshot.h"
 
 struct err;
+struct lost_watch;
 struct store;
 
 /*
@@ -36,11 +38,12 @@ int session_dir_each(struct store *s, int (*fn)(void *ctx, uint64_t id),
 
 struct session_commit {
 	atomic_bool cancel; /* set before the rename, it wins: ERR_ABORTED */
-	/* chunk_lost_count() before the indexes were compared with what is
-	 * lost; if there is more at the rename: ERR_BAD_STATE, stale. */
-	uint64_t lost_seen;
-	bool stale;
-	bool synced; /* nothing was written since, if it is tried again */
+	/* Looked at once more right before the rename, while no chunk is
+	 * renamed as damaged.  A reference to one that is lost: ERR_MISSING.
+	 * NULL: what is lost does not matter. */
+	struct lost_watch *watch;
+	bool is_lost; /* hit is */
+	struct digest hit;
 	/* The rename is done, and nothing may be undone, whatever else
 	 * failed. */
 	bool published;
