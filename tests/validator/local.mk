@@ -42,3 +42,8 @@ check_PROGRAMS += tests/validator/test_schedule
 tests_validator_test_schedule_SOURCES = tests/validator/test_schedule.c
 tests_validator_test_schedule_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
 tests_validator_test_schedule_LDADD = $(VALIDATOR_TEST_LIBS)
+
+check_PROGRAMS += tests/validator/test_verify_new
+tests_validator_test_verify_new_SOURCES = tests/validator/test_verify_new.c
+tests_validator_test_verify_new_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
+tests_validator_test_verify_new_LDADD = $(VALIDATOR_TEST_LIBS)

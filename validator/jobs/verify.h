@@ -49,8 +49,9 @@ int verify_start(struct validator *v, const struct verify_request *q,
 
 /*
  * The queue of new snapshots (verify-new): those of a datastore are verified
- * one after the other, and wait while it is in maintenance.  It is on disk
- * (store/verified.h) before a snapshot is, so none is forgotten over a restart.
+ * one after the other, and wait while it is in maintenance, or if the job
+ * cannot start.  It is on disk (store/verified.h) before a snapshot is, so none
+ * is forgotten over a restart.
  */
 /* Before any thread runs: what the last process left. */
 struct verifier *verifier_new(struct validator *v, struct err *e);

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <event2/event.h>
+
 #include "common/log.h"
 #include "common/mem.h"
 #include "validator/session.h"
@@ -19,6 +21,7 @@
 #include "validator/validator.h"
 
 #define WAITING_MAX 100000u
+#define RETRY_S 2
 
 struct new_snapshot {
 	struct store_job job; /* first: a job is its snapshot */
@@ -38,6 +41,7 @@ struct verifier {
 	struct validator *v;
 	struct new_snapshots waiting;
 	unsigned int nwaiting;
+	struct event *timer; /* one could not start */
 };
 
 static void
@@ -133,37 +137,43 @@ new_start(struct new_snapshot *n, struct err *e)
 	return verify_start_job(n->vr->v, &q, &spec, NULL, e);
 }
 
+/* This machine lacks something, which is said once. */
+static void
+new_try_again(struct new_snapshot *n, const struct err *why)
+{
+	static const struct timeval later = {RETRY_S, 0};
+	char name[SNAPSHOT_STR_MAX + 1];
+
+	snapshot_to_str(&n->snap, name);
+	if (strcmp(n->err.msg, why->msg) != 0)
+		log_err_e("verify", why,
+		    "cannot verify a new snapshot, will try again store=%s "
+		    "ns=%s snapshot=%s",
+		    n->store, n->ns.name, name);
+	n->err = *why;
+	event_add(n->vr->timer, &later);
+}
+
 /* The first one that waits for this datastore, unless one is at work.  In
  * maintenance all of them wait for its end. */
 static void
 new_next(struct verifier *vr, struct vstore *vs)
 {
-	struct new_snapshot *n, *next;
-	char name[SNAPSHOT_STR_MAX + 1];
+	struct new_snapshot *n;
 	struct err e;
 
-	if (validator_store_use(vr->v, vs->conf->title, 1, &vs, &e) == -1)
+	if (validator_store_use(vr->v, vs->conf->title, 1, &vs, &e) == -1 ||
+	    jobs_is_running(vr->v->jobs, JOB_KIND_VERIFY_NEW, vs))
 		return;
-	for (n = TAILQ_FIRST(&vr->waiting); n != NULL; n = next) {
-		next = TAILQ_NEXT(n, entry);
-		if (n->vs != vs)
-			continue;
-		if (jobs_is_running(vr->v->jobs, JOB_KIND_VERIFY_NEW, vs))
-			return;
-		if (new_start(n, &e) == 0) {
-			new_remove(n);
-			return;
-		}
-		if (e.code == ERR_UNAVAILABLE)
-			return; /* the server ends */
-		snapshot_to_str(&n->snap, name);
-		log_err_e("verify", &e,
-		    "cannot verify a new snapshot store=%s ns=%s snapshot=%s",
-		    n->store, n->ns.name, name);
-		/* The record stays, for the next start of the server. */
+	TAILQ_FOREACH(n, &vr->waiting, entry)
+		if (n->vs == vs)
+			break;
+	if (n == NULL)
+		return;
+	if (new_start(n, &e) == 0)
 		new_remove(n);
-		free(n);
-	}
+	else if (e.code != ERR_UNAVAILABLE) /* else the server ends */
+		new_try_again(n, &e);
 }
 
 void
@@ -188,6 +198,14 @@ verify_new_go_on(struct verifier *vr)
 
 	for (i = 0; i < vr->v->nstores; i++)
 		new_next(vr, vr->v->stores[i]);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	verify_new_go_on(ctx);
 }
 
 void
@@ -225,6 +243,8 @@ verifier_new(struct validator *v, struct err *e)
 
 	vr->v = v;
 	TAILQ_INIT(&vr->waiting);
+	if ((vr->timer = evtimer_new(v->base, on_timer, vr)) == NULL)
+		fatal("verify", "no event");
 	if (verified_each_waiting(v->verified, new_load, vr, e) == -1)
 		verifier_free(&vr);
 	return vr;
@@ -291,5 +311,6 @@ verifier_free(struct verifier **vrp)
 		new_remove(n);
 		free(n);
 	}
+	event_free(vr->timer);
 	free(vr);
 }
