@@ -21,6 +21,7 @@
 #include "validator/checker.h"
 #include "validator/peer.h"
 #include "validator/session.h"
+#include "validator/store/chunk_store.h"
 #include "validator/store/layout.h"
 #include "validator/store/lockdb.h"
 #include "validator/store/poison.h"
@@ -226,23 +227,41 @@ struct clearing {
 	struct store_flow flow;
 	struct control_req *r;
 	struct vstore *vs;
+	uint64_t adds; /* to the set of damaged chunks, when known was it */
+	struct digest *known; /* its first there: those that are there again */
+	size_t nknown, at, there;
 	int rv;
 	struct err err;
 };
+
+#define CLEAR_LOOKS 512 /* chunks of the set at a time */
 
 static void
 clear_run(struct store_job *job)
 {
 	struct clearing *c = (struct clearing *)job;
+	struct err e;
+	size_t i;
 
-	c->rv = store_state_clear(c->vs->store->state, &c->err);
+	if (c->at == 0)
+		c->rv = store_state_clear(c->vs->store->state, &c->err);
+	for (i = 0; i < CLEAR_LOOKS && c->rv == 0 && c->at < c->nknown; i++) {
+		if (chunk_check(c->vs->store, 0, &c->known[c->at], &e) ==
+		    CHUNK_OK)
+			c->known[c->there++] = c->known[c->at];
+		c->at++;
+	}
+	job->again = c->rv == 0 && c->at < c->nknown;
 }
 
 static void
 clear_done(struct store_job *job)
 {
 	struct clearing *c = (struct clearing *)job;
+	size_t i;
 
+	for (i = 0; i < c->there; i++)
+		damage_heal_seen(c->vs->damage, &c->known[i], c->adds);
 	if (c->rv == 0)
 		c->rv = damage_clear_overflow(c->vs->damage, &c->err);
 	if (c->rv == 0) {
@@ -253,6 +272,7 @@ clear_done(struct store_job *job)
 		control_fail(c->r, &c->err);
 	}
 	vstore_unhold(c->vs);
+	free(c->known);
 	free(c);
 }
 
@@ -274,6 +294,8 @@ cmd_datastore_clear(struct control_req *r)
 	c->vs = vs;
 	vstore_hold(vs);
 	c->rv = err_set(&c->err, ERR_UNAVAILABLE, "validator ends");
+	c->adds = damage_adds(vs->damage);
+	c->known = damage_dup(vs->damage, &c->nknown);
 	c->job.run = clear_run;
 	c->job.done = clear_done;
 	store_flow_init(&c->flow, vs->pool, STORE_CLASS_IO, 1);

@@ -809,6 +809,17 @@ def test_a_recent_verification_is_not_believed(instance, base, snapshot,
     assert state() == 'not-needed'
 
 
+def test_clear_takes_out_what_is_there_again(instance, base, damage_set):
+    digests = base()[2]
+    damage_set.write(b'a' + digests[0] + b'm' + digests[1] +
+                     b''.join(b'm' + sha256(b'%d' % i) for i in range(2000)))
+    assert damage_of(instance) == (2002, False, '')
+    instance.admin('datastore', 'clear', instance.store_name)
+    for _ in range(2):
+        assert damage_of(instance) == (2000, False, '')
+        instance.restart_validator()
+
+
 def test_missing_chunks_leave_room_for_damaged_ones(instance, base, snapshot,
                                                     store, damage_set):
     snap, data, digests = base()

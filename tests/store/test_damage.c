@@ -60,6 +60,23 @@ Test(damage, adds_and_heals)
 	cr_expect_null(d);
 }
 
+Test(damage, heals_only_what_was_not_added_since)
+{
+	struct damage *d = open_it();
+	struct digest a = number(1), b = number(2);
+	uint64_t seen;
+
+	damage_add(d, &a, DAMAGE_DAMAGED);
+	damage_add(d, &b, DAMAGE_DAMAGED);
+	seen = damage_adds(d);
+	damage_add(d, &b, DAMAGE_MISSING);
+	cr_expect(damage_heal_seen(d, &a, seen));
+	cr_expect_not(damage_heal_seen(d, &b, seen));
+	cr_expect(damage_has(d, &b));
+	cr_expect(damage_heal_seen(d, &b, damage_adds(d)));
+	damage_close(&d);
+}
+
 Test(damage, outlives_the_process)
 {
 	struct damage *d = open_it();

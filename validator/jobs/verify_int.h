@@ -44,6 +44,8 @@ struct verify_job {
 	enum verify_state state;
 	int fd;
 	int bad_number;
+	uint64_t adds;    /* damage_adds() when it was added */
+	bool is_replaced; /* another file is there */
 	int rv;
 	struct err err;
 };

@@ -354,6 +354,8 @@ bad_run(struct store_job *job)
 	    &k->bad_number, &e);
 	if (k->rv == -1)
 		k->err = e;
+	k->is_replaced = k->rv == 0 && k->bad_number == -1 &&
+	    chunk_check(k->vs->store, 0, &k->digest, &e) == CHUNK_OK;
 }
 
 static void
@@ -368,6 +370,8 @@ bad_done(struct store_job *job)
 		doubt_answer(k, JOB_CHUNK_UNKNOWN, 0, 0, k->err.msg);
 		return;
 	}
+	if (k->is_replaced) /* perhaps before it was added */
+		damage_heal_seen(k->vs->damage, &k->digest, k->adds);
 	if (k->bad_number == -1) {
 		doubt_answer(k, JOB_CHUNK_REPLACED, 0, 0, "");
 		return;
@@ -397,6 +401,7 @@ doubt_judged(void *arg, const struct checker_verdict *v)
 		return;
 	}
 	vstore_add_damage(k->vs, &k->digest, DAMAGE_DAMAGED);
+	k->adds = damage_adds(k->vs->damage);
 	k->rv = -1;
 	k->err = v->err; /* bad_done() says why */
 	k->job.run = bad_run;

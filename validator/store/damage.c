@@ -35,6 +35,7 @@
 struct entry {
 	struct digest digest; /* first: compared as one */
 	uint8_t kind;
+	uint64_t added; /* d->adds when it was added, last */
 };
 
 struct damage {
@@ -43,6 +44,7 @@ struct damage {
 	size_t nmissing;
 	bool overflowed;
 	uint64_t overflows;
+	uint64_t adds;
 
 	int dirfd;
 	char name[DATASTORE_NAME_MAX + 16];
@@ -93,6 +95,8 @@ insert(struct damage *d, const struct digest *digest, enum damage_kind kind)
 	bool there;
 	size_t i = place(d, digest, &there);
 
+	if (there)
+		d->v[i].added = d->adds;
 	if (there && (kind == DAMAGE_MISSING || d->v[i].kind == DAMAGE_DAMAGED))
 		return CHANGE_NONE;
 	if (there) {
@@ -104,19 +108,19 @@ insert(struct damage *d, const struct digest *digest, enum damage_kind kind)
 	    (kind == DAMAGE_MISSING && d->nmissing == DAMAGE_MISSING_MAX))
 		return CHANGE_NO_ROOM;
 	memmove(&d->v[i + 1], &d->v[i], (d->n - i) * sizeof(d->v[0]));
-	d->v[i] = (struct entry){*digest, (uint8_t)kind};
+	d->v[i] = (struct entry){*digest, (uint8_t)kind, d->adds};
 	d->n++;
 	d->nmissing += kind == DAMAGE_MISSING;
 	return CHANGE_DONE;
 }
 
 static bool
-drop(struct damage *d, const struct digest *digest)
+drop(struct damage *d, const struct digest *digest, uint64_t adds)
 {
 	bool there;
 	size_t i = place(d, digest, &there);
 
-	if (!there)
+	if (!there || d->v[i].added > adds)
 		return false;
 	d->nmissing -= d->v[i].kind == DAMAGE_MISSING;
 	d->n--;
@@ -207,7 +211,7 @@ load_record(struct damage *d, const uint8_t *rec)
 			d->overflowed = true;
 		break;
 	case RECORD_HEAL:
-		drop(d, &digest);
+		drop(d, &digest, UINT64_MAX);
 		break;
 	case RECORD_OVERFLOW:
 	default:
@@ -291,6 +295,7 @@ damage_add(struct damage *d, const struct digest *digest, enum damage_kind kind)
 {
 	bool before = d->overflowed;
 
+	d->adds++;
 	switch (insert(d, digest, kind)) {
 	case CHANGE_NONE:
 		break;
@@ -318,7 +323,19 @@ damage_has(const struct damage *d, const struct digest *digest)
 bool
 damage_heal(struct damage *d, const struct digest *digest)
 {
-	if (!drop(d, digest))
+	return damage_heal_seen(d, digest, UINT64_MAX);
+}
+
+uint64_t
+damage_adds(const struct damage *d)
+{
+	return d->adds;
+}
+
+bool
+damage_heal_seen(struct damage *d, const struct digest *digest, uint64_t adds)
+{
+	if (!drop(d, digest, adds))
 		return false;
 	append(d, RECORD_HEAL, digest);
 	return true;

@@ -19,7 +19,8 @@ struct err;
  * It holds so many and no more, and the missing ones, which may be a whole
  * disk full, at most half of that.  What does not fit makes it overflow, which
  * is remembered too, until an operator clears it: whoever goes by the set
- * looks at the disk then.
+ * looks at the disk then.  That also takes those out which are there again
+ * without an upload.
  *
  * The set is the loop's; its changes are appended without a sync, since after
  * a power cut no session is open that had to know.  The file is written anew
@@ -46,6 +47,12 @@ bool damage_add(struct damage *d, const struct digest *digest,
 bool damage_has(const struct damage *d, const struct digest *digest);
 /* It was stored again; whether it was in the set. */
 bool damage_heal(struct damage *d, const struct digest *digest);
+/* How often damage_add() was called. */
+uint64_t damage_adds(const struct damage *d);
+/* It was seen to be there, by a look that began when damage_adds() was this:
+ * nothing is done if it was added since. */
+bool damage_heal_seen(struct damage *d, const struct digest *digest,
+    uint64_t adds);
 size_t damage_count(const struct damage *d);
 
 /* Whether there were more than it holds. */
