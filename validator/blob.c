@@ -178,7 +178,7 @@ val_on_blob_put(void *ctx, struct ipc_msg *m)
 	if (s->kind != SESSION_KIND_BACKUP || msg.len < BLOB_HEADER_LEN ||
 	    msg.len > BLOB_ENCODED_MAX)
 		return err_set(&m->err, ERR_PROTO, "impossible blob");
-	if (session_refuses(s, m->seq))
+	if (session_refuses_change(s, m->seq))
 		return 0;
 	if (blob_check(s, &msg, &e) == -1) {
 		session_fail(s, m->seq, &e);
@@ -188,7 +188,7 @@ val_on_blob_put(void *ctx, struct ipc_msg *m)
 	    -1)
 		return err_set(&m->err, ERR_PROTO, "blocks are not free");
 	b = xcalloc(1, sizeof(*b));
-	if (session_req_begin(s, m, &b->req) == -1) {
+	if (session_change_begin(s, m, &b->req) == -1) {
 		arena_release(&s->arena_use, msg.block,
 		    arena_blocks_for(msg.len));
 		free(b);

@@ -327,7 +327,7 @@ val_on_deposit(void *ctx, struct ipc_msg *m)
 	if (s == NULL || PEER_GET(m, DEPOSIT, &msg) == -1 ||
 	    deposit_check(s, &msg, &m->err) == -1)
 		return -1;
-	if (session_refuses(s, m->seq))
+	if (session_refuses_change(s, m->seq))
 		return 0;
 	if (msg.number > s->page->deposits || msg.number == UINT32_MAX)
 		return err_set(&m->err, ERR_PROTO, "deposits have a hole");
@@ -346,7 +346,7 @@ val_on_deposit(void *ctx, struct ipc_msg *m)
 	    -1)
 		return err_set(&m->err, ERR_PROTO, "blocks are not free");
 	d = xcalloc(1, sizeof(*d));
-	if (session_req_begin(s, m, &d->req) == -1) {
+	if (session_change_begin(s, m, &d->req) == -1) {
 		arena_release(&s->arena_use, msg.block,
 		    arena_blocks_for(msg.len));
 		free(d);

@@ -280,8 +280,14 @@ finish_joined(struct session *s)
 	finish_run(s, &s->strand, manifest_open, manifest_opened);
 }
 
+bool
+finish_is_under_way(const struct session *s)
+{
+	return s->finish != NULL && s->finish->phase != FINISH_NONE;
+}
+
 /* wire-protocol 4.7.1 */
-static int
+int
 finish_check(struct session *s, struct err *e)
 {
 	unsigned int i;
@@ -294,7 +300,7 @@ finish_check(struct session *s, struct err *e)
 	if (s->page->files == 0)
 		return err_set(e, ERR_BAD_STATE,
 		    "backup does not contain valid files (file count == 0)");
-	if (s->requests > 0)
+	if (s->changes > 0)
 		return err_set(e, ERR_BAD_STATE,
 		    "requests of this backup are still in work");
 	return store_state_check(s->vs->store->state, e);
@@ -374,7 +380,6 @@ val_on_finish(void *ctx, struct ipc_msg *m)
 	struct session *s = peer_session_of(ctx, m);
 	struct msg_FINISH msg;
 	struct msg_FINISHED done = {0};
-	struct err e;
 
 	if (s == NULL || PEER_GET(m, FINISH, &msg) == -1)
 		return -1;
@@ -385,12 +390,7 @@ val_on_finish(void *ctx, struct ipc_msg *m)
 	} else if (s->state == SESSION_FINISHING && !s->finish->asked) {
 		s->finish->asked = true;
 		s->finish->seq = m->seq;
-	} else if (s->state == SESSION_FINISHING ||
-	    (s->finish != NULL && s->finish->phase != FINISH_NONE)) {
-		err_set(&e, ERR_BAD_STATE,
-		    "backup is already in the process of finishing.");
-		session_fail(s, m->seq, &e);
-	} else if (!session_refuses(s, m->seq)) {
+	} else if (!session_refuses_change(s, m->seq)) {
 		if (s->flags & SESSION_FLAG_BENCHMARK)
 			finish_benchmark(s, m->seq);
 		else

@@ -30,6 +30,8 @@ enum finish_phase {
 
 struct session;
 
+/* From FINISH until it is refused: nothing may change the backup. */
+bool finish_is_under_way(const struct session *s);
 /* The check of reused chunks lets finish go on. */
 void finish_joined(struct session *s);
 /* The session is to end.  True if the commit is on its way: its outcome then

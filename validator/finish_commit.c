@@ -132,6 +132,10 @@ commit_begin(struct session *s)
 {
 	struct err e;
 
+	if (finish_check(s, &e) == -1) { /* nothing came since it began */
+		finish_refuse(s, &e);
+		return;
+	}
 	finish_set_phase(s, FINISH_COMMIT);
 	validator_kill_point(s->v, "finish-3");
 	session_set_state(s, SESSION_FINISHING);

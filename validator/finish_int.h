@@ -28,6 +28,8 @@ struct finish {
 /* --- finish.c --- */
 
 struct finish *finish_new(struct session *s);
+/* 0 if nothing that the backup refers to, or that changes it, is unfinished. */
+int finish_check(struct session *s, struct err *e);
 void finish_set_phase(struct session *s, enum finish_phase next);
 /* A refused finish leaves the session open: the client may upload what is
  * missing and try again. */

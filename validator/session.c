@@ -41,6 +41,9 @@ static const char *const state_names[SESSION_STATE_COUNT] = {
     [SESSION_CLOSED] = "closed",
 };
 
+static const char finishing[] =
+    "backup is already in the process of finishing.";
+
 #define TO(state) (1u << SESSION_##state)
 static const unsigned int state_next[SESSION_STATE_COUNT] = {
     [SESSION_OPENING] = TO(OPEN) | TO(ABORTED) | TO(CLOSED),
@@ -235,9 +238,22 @@ session_req_begin(struct session *s, struct ipc_msg *m, struct session_req *r)
 	return 0;
 }
 
+int
+session_change_begin(struct session *s, struct ipc_msg *m,
+    struct session_req *r)
+{
+	if (session_req_begin(s, m, r) == -1)
+		return -1;
+	r->changes = true;
+	s->changes++;
+	return 0;
+}
+
 void
 session_req_end(struct session_req *r)
 {
+	if (r->changes)
+		r->s->changes--;
 	if (--r->s->requests == 0)
 		session_checker_idle(r->s);
 	session_unhold(r->s);
@@ -279,10 +295,12 @@ session_refuses(struct session *s, uint64_t seq)
 		if (!s->benchmark_done)
 			return false;
 		/* FALLTHROUGH */
-	case SESSION_FINISHING:
 	case SESSION_FINISHED:
 		err_set(&e, ERR_BAD_STATE,
 		    "backup already marked as finished.");
+		break;
+	case SESSION_FINISHING:
+		err_set(&e, ERR_BAD_STATE, "%s", finishing);
 		break;
 	case SESSION_ABORTED:
 		e = s->why;
@@ -295,6 +313,20 @@ session_refuses(struct session *s, uint64_t seq)
 		err_set(&e, ERR_BAD_STATE, "session is not open");
 		break;
 	}
+	session_fail(s, seq, &e);
+	return true;
+}
+
+bool
+session_refuses_change(struct session *s, uint64_t seq)
+{
+	struct err e;
+
+	if (session_refuses(s, seq))
+		return true;
+	if (!finish_is_under_way(s))
+		return false;
+	err_set(&e, ERR_BAD_STATE, "%s", finishing);
 	session_fail(s, seq, &e);
 	return true;
 }

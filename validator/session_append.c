@@ -222,7 +222,7 @@ val_on_append(void *ctx, struct ipc_msg *m)
 	if (msg.count > IPC_APPEND_ENTRIES_MAX ||
 	    msg.entries_len != msg.count * IPC_APPEND_ENTRY_LEN)
 		return err_set(&m->err, ERR_PROTO, "malformed entries");
-	if (session_refuses(s, m->seq))
+	if (session_refuses_change(s, m->seq))
 		return 0;
 	w = session_writer_get(s, msg.writer);
 	if (w == NULL || !w->ready)
@@ -234,7 +234,7 @@ val_on_append(void *ctx, struct ipc_msg *m)
 		return 0;
 	}
 	ap = append_new(&msg);
-	if (session_req_begin(s, m, &ap->req) == -1) {
+	if (session_change_begin(s, m, &ap->req) == -1) {
 		free(ap->out);
 		free(ap->read);
 		free(ap);

@@ -237,7 +237,7 @@ val_on_index_create(void *ctx, struct ipc_msg *m)
 	    msg.writer > IPC_WRITERS_MAX || msg.kind > INDEX_DYNAMIC ||
 	    (msg.reuse && msg.kind != INDEX_FIXED))
 		return err_set(&m->err, ERR_PROTO, "impossible writer");
-	if (session_refuses(s, m->seq))
+	if (session_refuses_change(s, m->seq))
 		return 0;
 	if (s->writers[msg.writer] != NULL) {
 		if (!create_is_repeated(s->writers[msg.writer], &msg))
@@ -250,7 +250,7 @@ val_on_index_create(void *ctx, struct ipc_msg *m)
 		return 0;
 	}
 	c = xcalloc(1, sizeof(*c));
-	if (session_req_begin(s, m, &c->req) == -1) {
+	if (session_change_begin(s, m, &c->req) == -1) {
 		free(c);
 		return -1;
 	}
@@ -354,7 +354,7 @@ val_on_index_close(void *ctx, struct ipc_msg *m)
 
 	if (s == NULL || PEER_GET(m, INDEX_CLOSE, &msg) == -1)
 		return -1;
-	if (session_refuses(s, m->seq))
+	if (session_refuses_change(s, m->seq))
 		return 0;
 	w = session_writer_get(s, msg.writer);
 	if (w == NULL || !w->ready)
@@ -379,7 +379,7 @@ val_on_index_close(void *ctx, struct ipc_msg *m)
 		return 0;
 	}
 	c = xcalloc(1, sizeof(*c));
-	if (session_req_begin(s, m, &c->req) == -1) {
+	if (session_change_begin(s, m, &c->req) == -1) {
 		free(c);
 		return -1;
 	}

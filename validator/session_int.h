@@ -106,6 +106,7 @@ struct session {
 	struct store_flow sync;   /* the commit */
 	unsigned int holds;
 	unsigned int requests; /* not yet answered */
+	unsigned int changes;  /* of these: would change the backup */
 	bool cleaned;          /* or about to be */
 	struct store_job cleanup;
 
@@ -159,6 +160,7 @@ struct session_req {
 	struct store_job job;
 	struct session *s;
 	uint64_t seq;
+	bool changes;
 	int rv; /* of run(): 0, or -1 and err */
 	struct err err;
 };
@@ -179,6 +181,9 @@ void session_unhold(struct session *s);
  * worker has too many. */
 int session_req_begin(struct session *s, struct ipc_msg *m,
     struct session_req *r);
+/* The same of one that session_refuses_change() let pass. */
+int session_change_begin(struct session *s, struct ipc_msg *m,
+    struct session_req *r);
 /* It was answered; the caller frees r. */
 void session_req_end(struct session_req *r);
 /* Answers FAIL; a poisoned store ends its sessions. */
@@ -189,6 +194,9 @@ void session_req_submit(struct session_req *r, struct store_flow *flow,
 
 /* True if a request cannot be served in this state, and was answered. */
 bool session_refuses(struct session *s, uint64_t seq);
+/* The same of a request that changes the backup: nor while it finishes, so that
+ * what was checked is what is committed. */
+bool session_refuses_change(struct session *s, uint64_t seq);
 /* True if an answer has still a meaning: the session is open. */
 bool session_is_open(const struct session *s);
 

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,6 +47,8 @@ struct faults {
 	atomic_uint fsync_held;
 	atomic_uint hold_rename; /* the first one; the others go on */
 	atomic_uint rename_held;
+	atomic_uint hold_open; /* files that are called as in `only' */
+	atomic_uint open_held;
 	char only[64]; /* hold and fail only this chunk, unless empty */
 };
 
@@ -137,6 +140,28 @@ openat(int fd, const char *path, int flags, ...)
 	    path[4] == '/' && fail(&faults->create_errno) == -1)
 		return -1;
 	return real(fd, path, flags, mode);
+}
+
+/* openat2(), for which the C library has no function. */
+long
+syscall(long number, ...)
+{
+	static long (*real)(long, ...);
+	long arg[6];
+	size_t i;
+	va_list ap;
+
+	if (real == NULL)
+		real = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+	va_start(ap, number);
+	for (i = 0; i < 6; i++)
+		arg[i] = va_arg(ap, long);
+	va_end(ap);
+	if (number == SYS_openat2 &&
+	    strncmp((const char *)arg[1], faults->only, sizeof(faults->only)) ==
+		0)
+		hold(&faults->open_held, &faults->hold_open);
+	return real(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 }
 
 int

@@ -13,8 +13,9 @@ from instance import wait_for
 
 WORDS = ('hold_check', 'check_held', 'check_errno', 'hold_sync', 'sync_held',
          'sync_errno', 'kill_at', 'published', 'looks', 'create_errno', 'hold_fsync',
-         'fsync_held', 'hold_rename', 'rename_held')
-COUNTS = ('check_held', 'sync_held', 'looks', 'fsync_held', 'rename_held')
+         'fsync_held', 'hold_rename', 'rename_held', 'hold_open', 'open_held')
+COUNTS = ('check_held', 'sync_held', 'looks', 'fsync_held', 'rename_held',
+          'open_held')
 ONLY = 4 * len(WORDS)
 KILL_POINTS = ('before-sync', 'after-sync', 'before-publish', 'after-publish',
                'after-fsync')
@@ -77,6 +78,11 @@ class Faults:
 
     def wait_held(self):
         assert wait_for(lambda: self.check_held), 'nothing is checked'
+
+    def hold_opens(self, name):
+        """Opening files of this name stands still until clear()."""
+        self.page[ONLY:ONLY + 64] = name.encode().ljust(64, b'\0')
+        self.hold_open = 1
 
     def fail_checks(self, digest, why=errno.EIO):
         self.only(digest)

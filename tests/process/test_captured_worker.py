@@ -8,10 +8,12 @@ import re
 import pytest
 
 import vworker
+from instance import wait_for
 from pbs import (CHUNK, blob, encrypted_blob, fixed_csum, parse_fixed, sha256,
                  unblob)
+from test_finish import lose
 from vtools import (backup, chunk, failure, later, lent, make_validator,
-                    manifest, new_group, upload_image)
+                    manifest, new_group, register, upload_image)
 from vworker import (BACKUP, CALL, DEPOSIT, MESSAGES, READER, Closed, Failed,
                      Worker)
 
@@ -321,6 +323,111 @@ def test_an_index_without_entries(val):
     with pytest.raises(Failed, match='index has no entries'):
         w.close_index(1, 0, 0, sha256(b''))
     w.close()
+
+
+# ---- what is checked is what is committed
+
+FINISHING = 'backup is already in the process of finishing.'
+# What stands still then, and how one sees that it does.
+PHASES = {
+    'check': (lambda f: None, 'check_held'),
+    'manifest': (lambda f: f.hold_opens('index.json.blob'), 'open_held'),
+    'compare': (lambda f: f.hold_opens('b.img.fidx'), 'open_held'),
+    'commit': (lambda f: setattr(f, 'hold_sync', 1), 'sync_held'),
+}
+
+
+@pytest.fixture(scope='module')
+def faulty_validator(request):
+    inst = make_validator(faulty=True)
+    # A damaged chunk is known, so that each finish looks for it.
+    snap = new_group()
+    w = Worker(inst).open(snap)
+    upload_image(w, 'a.img.fidx', [chunk(91)])
+    w.put_blob('index.json.blob', manifest(snap, [
+        {'filename': 'a.img.fidx', 'size': CHUNK, 'crypt-mode': 'none',
+         'csum': fixed_csum([chunk(91)[1]]).hex()}]))
+    w.finish()
+    w.close()
+    lose(inst, snap, chunk(91)[1])
+    with lent(inst, request):
+        yield inst
+
+
+@pytest.fixture
+def faulty(faulty_validator):
+    yield faulty_validator
+    faulty_validator.faults.clear()
+
+
+@pytest.mark.parametrize('phase', PHASES)
+def test_a_backup_that_changes_while_it_finishes(faulty, phase):
+    """Chunks of the base that nobody checked, or bytes that nobody synced,
+    would be in a snapshot that is told to be whole."""
+    faults = faulty.faults
+    (raw, used), (_, other) = chunk(92), chunk(93)
+    base = backup(faulty, new_group(), [92, 93], auth_id=MINE)
+    if phase == 'check':
+        faults.hold_checks(used)
+    snap = later(base)
+    w = Worker(faulty).open(snap, auth_id=MINE)
+    register(w, 'a.img.fidx')
+    upload_image(w, 'b.img.fidx', [(raw, used)])
+    w.put_blob('index.json.blob', manifest(snap))
+    hold, held = PHASES[phase]
+    hold(faults)
+    finish = w.send('FINISH')
+    assert wait_for(lambda: getattr(faults, held))
+    for what in (
+            lambda: w.create('c.img.fidx', 2, CHUNK),
+            lambda: w.append(1, 1, [(CHUNK, *w.known[other], other)]),
+            lambda: w.close_index(1, 1, CHUNK, fixed_csum([used])),
+            lambda: w.deposit(blob(chunk(94)[0]), chunk(94)[1], CHUNK),
+            lambda: w.put_blob('late.blob', blob(b'late')),
+            lambda: w.put_blob('index.json.blob', manifest(later(snap))),
+            w.finish):
+        assert failure(what).text == FINISHING
+    if phase == 'commit':
+        assert failure(w.open_file, 'a.img.fidx').text == FINISHING
+    else:
+        w.open_file('a.img.fidx')
+    assert getattr(faults, held) and finish not in w.answers
+    faults.clear()
+    assert w.wait(finish)[0]['_name'] == 'FINISHED'
+    w.close()
+    path = faulty.store().snapshot_path(snap)
+    assert {p.name for p in path.iterdir()} == {'b.img.fidx',
+                                                'index.json.blob'}
+    assert parse_fixed((path / 'b.img.fidx').read_bytes())[2] == [used]
+    assert faulty.store().manifest(snap)['backup-time'] == snap[2]
+
+
+def test_a_change_that_is_not_done_when_finish_is_asked_for(faulty):
+    """It would be written after the sync.  A file that is only opened is no
+    change."""
+    base = backup(faulty, new_group(), [95], auth_id=MINE)
+    snap = later(base)
+    w = Worker(faulty).open(snap, auth_id=MINE)
+    w.put_blob('index.json.blob', manifest(snap))
+    faulty.faults.hold_opens('a.img.fidx')
+    opening = w.send('FILE_OPEN', name='a.img.fidx')
+    assert wait_for(lambda: faulty.faults.open_held)
+    data = blob(b'late')
+    block, _ = w.take_blocks(data)
+    change = w.send('BLOB_PUT', name='late.blob', block=block, len=len(data))
+    assert 'still in work' in failure(w.finish).text
+    faulty.faults.clear()
+    w.wait(change)
+    w.wait(opening)
+    faulty.faults.hold_opens('a.blob')
+    opening = w.send('FILE_OPEN', name='a.blob')
+    assert wait_for(lambda: faulty.faults.open_held)
+    finish = w.send('FINISH')
+    faulty.faults.clear()
+    failure(w.wait, opening)
+    w.wait(finish)
+    w.close()
+    assert (faulty.store().snapshot_path(snap) / 'late.blob').exists()
 
 
 def test_sealed_descriptors_only(val):

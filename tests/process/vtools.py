@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+import faults
 from conftest import GROUPS, TIMES, TestInstance, make_folder, show_logs
 from instance import DAEMON_USERS, wait_for
 from pbs import CHUNK, blob, fixed_csum, parse_fixed, sha256
@@ -15,9 +16,12 @@ from vworker import Failed, Worker
 
 
 def make_validator(validator_options=None, store_options=None,
-                   datastores=('store',)):
+                   datastores=('store',), faulty=False):
     """An instance that has no server: the tests are its workers."""
     inst = TestInstance(make_folder())
+    if faulty:
+        inst.faults = faults.Faults(inst.dir)
+        inst.environment = inst.faults.environment
     inst.prepare(datastores, {}, validator_options or {}, store_options or {})
     inst.write_confs()
     for name in datastores:
