@@ -28,6 +28,7 @@
 #include "validator/store/layout.h"
 #include "validator/store/lockdb.h"
 #include "validator/store/namespace.h"
+#include "validator/store/poison.h"
 #include "validator/store/session_dir.h"
 #include "validator/store/snapshot.h"
 #include "validator/store/verified.h"
@@ -377,9 +378,15 @@ recent_run(struct store_job *job)
 	struct opening *o = (struct opening *)job;
 	struct session *s = o->req.s;
 	struct backup_snapshot base = {s->snap.group, o->base_time};
+	struct store_state_info state;
 
 	o->req.rv = verified_get(s->v->verified, s->vs->store->name, &s->ns,
 	    &base, &o->verified, &o->req.err);
+	/* A power cut may have broken what was read before it. */
+	store_state_get(s->vs->store->state, &state);
+	if (o->req.rv == 1 && state.suspect_to != 0 &&
+	    o->verified <= state.suspect_to)
+		o->req.rv = 0;
 }
 
 static void

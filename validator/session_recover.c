@@ -90,6 +90,11 @@ recover_session(struct sessions *ss, const struct lockdb_session *rec)
 	task_on_stop(s->task, session_stop_asked, s);
 	if (state == SESSION_FINISHING && vs->store != NULL)
 		finish_continue(s);
+	else if (state == SESSION_FINISHING)
+		log_warn("session",
+		    "a backup in its commit waits for its datastore "
+		    "id=%016" PRIx64 " store=%s snapshot=%s",
+		    s->id, vs->conf->title, s->snap_text);
 	return true;
 }
 

@@ -155,6 +155,22 @@ cmp_newest_first(const void *a, const void *b)
 	return strcmp(tb->upid, ta->upid);
 }
 
+/* A task that ends while it is looked for is also among the running ones, and
+ * may be in both files: once is enough, and its end counts. */
+static void
+listing_unique(struct listing *l)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < l->n; i++) {
+		if (n == 0 || strcmp(l->v[n - 1].upid, l->v[i].upid) != 0)
+			l->v[n++] = l->v[i];
+		else if (l->v[i].endtime != 0)
+			l->v[n - 1] = l->v[i];
+	}
+	l->n = n;
+}
+
 static void
 listing_tell(const struct listing *l, task_each_fn *fn, void *arg)
 {
@@ -188,6 +204,7 @@ task_list(int dirfd, const char *const *running, size_t n,
 	if (rv == 0) {
 		if (l.n > 1)
 			qsort(l.v, l.n, sizeof(*l.v), cmp_newest_first);
+		listing_unique(&l);
 		listing_tell(&l, fn, arg);
 		*total_out = l.n;
 	}

@@ -15,6 +15,7 @@ import pytest
 import pbs
 from instance import children, start_time, wait_for
 from pbs import PbsError
+from test_reuse import verified_record
 
 INSTANCE = {'faults': True}
 NAME = 'disk.img.fidx'
@@ -29,9 +30,9 @@ IN_USE_AT, LAST_SYNC_AT, BOOT_AT = 5, 15, 39
 @pytest.fixture
 def base(instance, snapshot, image):
     """base(chunks): (snapshot, image, digests) of a finished backup."""
-    def make(chunks=3):
+    def make(chunks=3, inst=instance):
         data, new = image(chunks, seed=next(SEEDS)), snapshot()
-        with instance.backup(new) as session:
+        with inst.backup(new) as session:
             digests = session.backup_images({NAME: data})[NAME]
         return new, data, digests
     return make
@@ -123,6 +124,45 @@ def test_suspects_are_decoded(instance, store, base, snapshot):
     reuse(instance, third, good_data)
     assert store.verify_state(good) is None
     assert whole(instance, third, good_data)
+
+
+@pytest.mark.parametrize('verified', ['before', 'after'])
+def test_a_verification_counts_until_a_power_cut(fresh_instance, base,
+                                                 snapshot, verified):
+    """A chunk that was read then may have been replaced since, and not be
+    whole."""
+    inst = fresh_instance(store_options={'recent-verify': '1h'})
+    before = time.time()
+    first, _, digests = base(inst=inst)
+    inst.end('validator')
+    verified_record(inst, first, int(time.time()))
+    inst.start_validator()
+    inst.admin('datastore', 'list')  # the datastore is in use by then
+    power_cut(inst, before)
+    if verified == 'after':
+        inst.end('validator')
+        forget_suspects(inst, int(time.time()) - 1)
+        verified_record(inst, first, int(time.time()))
+        inst.start_validator()
+    else:
+        damage(inst.store(), digests[1])
+    with inst.backup(snapshot(first)) as session:
+        session.previous(NAME)
+        if verified == 'after':
+            assert inst.session_of(session.snapshot)['check']['state'] == \
+                'not-needed'
+        else:
+            assert digests[1].hex() in session.wait_aborted()
+
+
+def forget_suspects(instance, until):
+    """As if the last suspects were of that time."""
+    path = instance.dir / 'state' / 'validator' / \
+        f'{instance.store_name}.store'
+    record = bytearray(path.read_bytes())
+    start, _ = struct.unpack_from('<qq', record, LAST_SYNC_AT + 8)
+    struct.pack_into('<qq', record, LAST_SYNC_AT + 8, min(start, until), until)
+    path.write_bytes(record)
 
 
 def test_suspects_are_replaced_by_an_upload(instance, store, snapshot, base):

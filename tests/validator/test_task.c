@@ -279,6 +279,35 @@ Test(task, list_is_newest_first_and_filtered)
 	tasks_close(&t);
 }
 
+/* Those that run are named first, the files are read later. */
+Test(task, one_that_ends_meanwhile_is_listed_once)
+{
+	struct tasks *t = open_tasks();
+	struct task *a = start(t, "backup", "s1:host/a", "u@pbs");
+	struct task *b = start(t, "backup", "s1:host/b", "u@pbs");
+	struct task_filter f = {0};
+	char upid_a[UPID_STR_MAX + 1], upid_b[UPID_STR_MAX + 1];
+	const char *const running[] = {upid_b, upid_a};
+	struct listed l = {.n = 0};
+	uint64_t total;
+
+	snprintf(upid_a, sizeof(upid_a), "%s", task_upid(a));
+	snprintf(upid_b, sizeof(upid_b), "%s", task_upid(b));
+	task_end(&a, NULL);
+	cr_assert_eq(task_list(tasks_dirfd(t), running, 2, &f, add_task, &l,
+			 &total, NULL),
+	    0);
+	cr_assert_eq(total, 2);
+	cr_assert_eq(l.n, 2);
+	cr_expect_str_eq(l.upid[0], upid_b);
+	cr_expect_eq(l.end[0], 0);
+	cr_expect_str_eq(l.upid[1], upid_a);
+	cr_expect_neq(l.end[1], 0);
+	cr_expect_str_eq(l.status[1], "OK");
+	task_end(&b, NULL);
+	tasks_close(&t);
+}
+
 #define UPID(start, type, id, user) \
 	"UPID:n1:0000A1B2:00BC614E:0000001F:" start ":" type ":" id ":" user ":"
 
