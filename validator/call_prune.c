@@ -35,6 +35,7 @@ struct pruning {
 	unsigned int max_depth;
 	const char *type;                       /* of the task */
 	char worker_id[UPID_WORKER_ID_MAX + 1]; /* of a job, else "" */
+	bool is_job;                            /* the datastore's only one */
 	struct task *task;
 	bool stopped;
 
@@ -464,6 +465,8 @@ prune_fini(struct call *c)
 	if (p == NULL)
 		return;
 	task_end(&p->task, &c->err);
+	if (p->is_job)
+		c->vs->prune_job = false;
 	free(p->items);
 	free(p->gone);
 	free(p->groups);
@@ -481,9 +484,14 @@ prune_job_start(struct validator *v, struct vstore *vs,
 	    .flags = CALL_F_STORE | CALL_F_WRITES,
 	    .fini = prune_fini,
 	};
-	struct call *c = call_new_own(v, vs, &row);
-	struct pruning *p = pruning_new(c);
+	struct call *c;
+	struct pruning *p;
 
+	if (vs->prune_job)
+		return err_set(e, ERR_LOCKED,
+		    "another prune job of this datastore is already running");
+	c = call_new_own(v, vs, &row);
+	p = pruning_new(c);
 	c->ns = *job->ns;
 	p->rules = *job->keep;
 	p->max_depth = job->max_depth;
@@ -495,6 +503,7 @@ prune_job_start(struct validator *v, struct vstore *vs,
 		return -1;
 	}
 	snprintf(upid_out, IPC_UPID_MAX + 1, "%s", task_upid(p->task));
+	vs->prune_job = p->is_job = true;
 	call_submit(c, list_spaces, prune_listed);
 	return 0;
 }

@@ -42,7 +42,8 @@ struct vstore {
 	struct damage *damage;     /* so too */
 	struct capacity *capacity; /* so too */
 	struct err refused;
-	bool closed; /* by the operator: refused until a restart */
+	bool closed;    /* by the operator: refused until a restart */
+	bool prune_job; /* a scheduled one runs */
 	unsigned int nsessions;
 	unsigned int nholds;       /* of vstore_hold() */
 	void (*unused)(void *arg); /* to be closed: no hold is left */

@@ -12,6 +12,7 @@ from deaths import jobs, send, stand_still
 from instance import InstanceError, wait_for
 
 NAME = 'root.pxar.didx'
+INSTANCE = {'faults': True}
 ALWAYS = '*:*:*'
 YEAR = 366 * 86400
 
@@ -174,6 +175,24 @@ def test_never_two_of_a_kind(instance, schedule, snapshot):
     assert ended(instance, upid)
     assert ended(instance, ran(instance, 'verify', 'alone')['upid']) == 'OK'
     assert wait_for(lambda: 'error' not in entry(instance, 'verify', 'alone'))
+
+
+def test_never_two_prune_jobs(instance, faults, schedule, snapshot, store):
+    first = snapshot()
+    back_up(instance, first)
+    back_up(instance, snapshot(first))
+    faults.hold_opens(f'{first[0]}/{first[1]}')
+    job = 'prune-job "{}" {{ schedule = "' + ALWAYS + '"\n keep-last = 1 }}\n'
+    schedule(job.format('one') + job.format('two'))
+    assert wait_for(lambda: faults.open_held)
+    held = wait_for(lambda: [e for e in listed(instance).values()
+                             if 'already running' in e.get('error', '')])
+    assert [e['kind'] for e in held] == ['prune']
+    assert len(running(instance)) == 1
+    faults.clear()
+    for name in 'one', 'two':
+        assert ended(instance, ran(instance, 'prune', name)['upid']) == 'OK'
+    assert wait_for(lambda: not store.snapshot_path(first).exists())
 
 
 def set_last(inst, kind, age):
