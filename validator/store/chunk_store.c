@@ -269,7 +269,8 @@ decide(const struct stored *st, const struct chunk_put *p, bool new_compressed)
 }
 
 static int
-write_chunk(struct store *s, const struct chunk_put *p, struct err *e)
+write_chunk(struct store *s, const struct chunk_put *p, bool replaces,
+    struct err *e)
 {
 	char path[DIGEST_CHUNK_PATH_LEN + 1], temp[CHUNK_NAME_MAX];
 	int fd;
@@ -291,6 +292,10 @@ write_chunk(struct store *s, const struct chunk_put *p, struct err *e)
 		err_chunk(e, errno, "chmod", &p->digest);
 		goto fail;
 	}
+	/* Finished snapshots may rely on the one that goes, and their sync is
+	 * over: after a power cut the old one is there, or this one whole. */
+	if (replaces && store_fsync(s, fd, "chunk", e) == -1)
+		goto fail;
 	if (close(fd) == -1) {
 		fd = -1;
 		err_chunk(e, errno, "close", &p->digest);
@@ -342,7 +347,7 @@ put_locked(struct store *s, struct chunk_put *p, struct err *e)
 		p->result =
 		    st.what == STORED_NONE ? CHUNK_PUT_NEW : CHUNK_PUT_REPLACED;
 		p->stored_len = p->len;
-		return write_chunk(s, p, e);
+		return write_chunk(s, p, st.what != STORED_NONE, e);
 	case VERDICT_REFUSE:
 		break;
 	}
