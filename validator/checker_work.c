@@ -78,7 +78,7 @@ work_send_manifest(struct checker_work *w, struct ipc_msg *m,
 	struct wire_w out;
 	uint8_t *dst;
 
-	if (rv == 0 && jm->blob != NULL) {
+	if (rv == 0 && jm->blob_len > 0) {
 		dst = arena_at(&w->out, out_block, jm->blob_len);
 		if (dst != NULL)
 			memcpy(dst, jm->blob, jm->blob_len);

@@ -260,6 +260,14 @@ def test_a_chunk_of_many_snapshots_is_judged_once(instance, base, store):
     assert not path.with_name(path.name + '.1.bad').exists()
 
 
+def test_a_manifest_that_lists_no_file(instance, base, store):
+    snap, data, digests = base()
+    manifest = pbs.Manifest(snap)
+    (store.snapshot_path(snap) / 'index.json.blob').write_bytes(
+        manifest.blob())
+    is_good(instance, snap)
+
+
 # ---- what cannot be read is not bad
 
 def test_an_unreadable_chunk_is_not_a_corrupt_one(instance, base, store):
