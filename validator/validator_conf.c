@@ -142,7 +142,8 @@ static const struct conf_opt datastore_opts[] = {
 	.def = "0",
 	.flags = CONF_F_RELOAD,
 	.doc = "Do not check the chunks of a previous snapshot that this "
-	       "server verified in whole so recently. 0: always check."},
+	       "server verified in whole so recently, and since the last "
+	       "power cut. 0: always check."},
     {.name = "verify-new",
 	.type = CONF_BOOL,
 	.offset = STORE(verify_new),

@@ -97,17 +97,28 @@ def children(parent, program):
     return sorted(found)
 
 
-def connect_unix(path):
-    """Through /proc, since a socket's address is at most 107 bytes."""
+def at_unix(path, work):
+    """A socket for which work(socket, address) was done.  Through /proc, since
+    an address is at most 107 bytes."""
     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
-        s.connect(f'/proc/self/fd/{folder}/{path.name}')
+        work(s, f'/proc/self/fd/{folder}/{path.name}')
     except OSError:
         s.close()
         raise
     finally:
         os.close(folder)
+    return s
+
+
+def connect_unix(path):
+    return at_unix(path, socket.socket.connect)
+
+
+def listen_unix(path):
+    s = at_unix(path, socket.socket.bind)
+    s.listen()
     return s
 
 

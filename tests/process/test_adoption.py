@@ -4,7 +4,6 @@ maintenance and back."""
 import os
 import pwd
 import shutil
-import socket
 import stat
 import struct
 import subprocess
@@ -13,7 +12,7 @@ import threading
 import pytest
 
 import authipc
-from instance import InstanceError, find_build, wait_for
+from instance import InstanceError, find_build, listen_unix, wait_for
 from pbs import PbsError
 from turns import Turns
 
@@ -169,9 +168,7 @@ def test_a_validator_that_ends_may_have_it(tmp_path, command, text):
     for folder in conf.parent, tmp_path / 'admin':
         folder.mkdir()
     conf.touch()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(str(tmp_path / 'admin' / 'validator.sock'))
-        listener.listen()
+    with listen_unix(tmp_path / 'admin' / 'validator.sock') as listener:
         listener.settimeout(60)
         thread = threading.Thread(target=answer_once, args=(listener, text))
         thread.start()

@@ -87,6 +87,7 @@ def test_a_failed_sync_poisons_the_store(instance, faults, base, snapshot,
 def power_cut(instance, since):
     """As if the machine had gone down: another boot, and nothing was synced
     since then."""
+    instance.admin('datastore', 'list')  # the datastore is in use by then
     instance.kill_validator()
     path = instance.dir / 'state' / 'validator' / \
         f'{instance.store_name}.store'
@@ -96,6 +97,7 @@ def power_cut(instance, since):
     record[BOOT_AT:BOOT_AT + 36] = b'0' * 36
     path.write_bytes(record)
     instance.start_validator()
+    instance.admin('datastore', 'list')
 
 
 def damage(store, digest):
@@ -137,7 +139,6 @@ def test_a_verification_counts_until_a_power_cut(fresh_instance, base,
     inst.end('validator')
     verified_record(inst, first, int(time.time()))
     inst.start_validator()
-    inst.admin('datastore', 'list')  # the datastore is in use by then
     power_cut(inst, before)
     if verified == 'after':
         inst.end('validator')
