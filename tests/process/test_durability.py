@@ -177,6 +177,28 @@ def test_suspects_are_replaced_by_an_upload(instance, store, snapshot, base):
     assert whole(instance, second, data)
 
 
+def test_a_chunk_that_replaces_another_is_synced(instance, faults, store,
+                                                 snapshot):
+    """Finished snapshots may rely on the old one, which was synced."""
+    raw = os.urandom(8) * 5000
+    path = store.chunk_path(pbs.sha256(raw))
+    with instance.backup(snapshot()) as session:
+        wid = session.create_dynamic('other.pxar.didx')
+        session.chunk('dynamic', wid, raw)
+        assert path.stat().st_size > len(raw)
+        held = faults.fsync_held
+        faults.hold_fsync = 1
+        smaller = session.start_chunk('dynamic', wid, raw,
+                                      encoded=pbs.blob(raw, compress=True))
+        session.push_bodies()
+        session.flush()
+        assert wait_for(lambda: faults.fsync_held > held)
+        assert path.stat().st_size > len(raw)
+        faults.clear()
+        session.wait(smaller).check()
+        assert path.stat().st_size < len(raw)
+
+
 def checkers(instance):
     """The oldest first, which is the order in which they are taken."""
     return sorted(children(instance.pid('validator'), 'holdfast-checker'),
