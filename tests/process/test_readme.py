@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-from instance import TOP
+from instance import TOP, find_build
 
 README = (TOP / 'README.md').read_text()
 DOCUMENTS = [TOP / 'README.md', *sorted((TOP / 'docs').glob('*.md'))]
@@ -25,7 +25,7 @@ def labels(lines):
 
 
 def run(instance, program, *args, data=None):
-    r = subprocess.run([instance.programs / program, *args], input=data,
+    r = subprocess.run([find_build() / program, *args], input=data,
                        env={**os.environ, **instance.env()}, text=True,
                        capture_output=True, timeout=120)
     assert r.returncode == 0, r.stderr
