@@ -25,6 +25,7 @@ libcommon_a_SOURCES = \
 	common/malloc.c common/mem.c common/mem.h \
 	common/msg.c common/msg.h common/msg_rows.h \
 	common/path.c common/path.h \
+	common/peer_process.c common/peer_process.h \
 	common/proc.c common/proc.h common/proc_event.c common/proc_spawn.c \
 	common/sandbox.c common/sandbox.h common/sandbox_int.h \
 	common/sandbox_landlock.c common/sandbox_profiles.c \

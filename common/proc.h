@@ -66,6 +66,10 @@ enum proc_count {
 	/* Those of a master that leaves end their sessions beside those of the
 	 * next one. */
 	PROC_WORKERS_MAX = 2 * (PROC_CLIENTS_MAX + PROC_SPARE_MAX),
+	/* Connections of one worker to auth, or to the validator.  It has one,
+	 * another to the validator while it reads a file or asks for health,
+	 * and those whose end is not seen yet. */
+	PROC_WORKER_CONNS_MAX = 8,
 };
 
 /* Exit codes.  0 only for a wanted end; proc_exit_str() says what it was. */

@@ -23,7 +23,7 @@ struct sandbox_call {
 	struct sandbox_if when[2];
 };
 
-#define SANDBOX_SETS_MAX 12
+#define SANDBOX_SETS_MAX 16
 
 /* A limit that is already lower stays. */
 struct sandbox_limit {

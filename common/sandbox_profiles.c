@@ -316,7 +316,7 @@ static const struct sandbox_call set_startup_root[] = {
 
 /* What a single process has beyond the sets. */
 static const struct sandbox_call own_auth[] = {
-    ALLOW("socketpair"),
+    ALLOW("pidfd_open"), /* to see a worker end */
     END,
 };
 
@@ -395,7 +395,7 @@ const struct sandbox_profile_def sandbox_profiles[SANDBOX_PROFILE_COUNT] = {
     [SANDBOX_MASTER] = {"master",
 	{set_base, set_loop, set_connect, set_accept, set_notify, set_files,
 	    set_files_change, set_threads, set_spawn, set_startup,
-	    set_startup_root},
+	    set_startup_root, own_auth},
 	NULL},
     [SANDBOX_WORKER] = {"worker", {set_base, set_loop, set_connect},
 	limits_worker},

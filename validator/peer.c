@@ -8,6 +8,7 @@
 
 #include "validator/peer.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -17,6 +18,7 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/peer_process.h"
 #include "common/proc.h"
 #include "common/str.h"
 #include "validator/call_int.h"
@@ -29,6 +31,7 @@ struct peer {
 	struct ipc *ipc;
 	struct event *timer; /* for the greeting */
 	struct session *session;
+	struct peer_process *process; /* that it is a connection of */
 	struct call_list calls;
 	unsigned int ncalls;
 	char program[33]; /* as it called itself, escaped */
@@ -37,6 +40,7 @@ struct peer {
 struct peers {
 	struct validator *v;
 	struct ipc_listener *listener;
+	struct peer_processes *processes;
 	TAILQ_HEAD(, peer) list;
 	unsigned int n;
 };
@@ -68,6 +72,7 @@ peer_free(struct peer *p)
 	if (p->timer != NULL)
 		event_free(p->timer);
 	ipc_free(&p->ipc);
+	peer_process_leave(&p->process);
 	TAILQ_REMOVE(&p->peers->list, p, entry);
 	p->peers->n--;
 	free(p);
@@ -105,20 +110,43 @@ peer_hello_timeout(evutil_socket_t fd, short what, void *ctx)
 
 /* The socket's folder is open to everybody, so the uid decides. */
 static int
-peer_admitted(const struct validator *v, int fd)
+peer_admitted(const struct peers *ps, int fd, uid_t *uid_out)
 {
+	const struct validator *v = ps->v;
 	const struct ipc_admitted workers = {
 	    .uids = {0, v->start_uid, v->worker_uid},
 	    .nuids = 3,
 	    .gid = (gid_t)-1,
 	};
-	uid_t uid;
 
-	if (ipc_fd_admitted(fd, &workers, &uid))
-		return 1;
-	log_warn("peer", "refused a connection that is no worker's uid=%u",
-	    (unsigned int)uid);
-	return 0;
+	if (!ipc_fd_admitted(fd, &workers, uid_out)) {
+		log_warn("peer",
+		    "refused a connection that is no worker's uid=%u",
+		    (unsigned int)*uid_out);
+		return 0;
+	}
+	if (ps->n >= PEERS_MAX) {
+		log_warn("peer", "too many workers");
+		return 0;
+	}
+	return 1;
+}
+
+/* Root may have as many as it likes, and so may all processes where they have
+ * one user: there a worker is not kept from worse. */
+static int
+peer_enter(struct peer *p, uid_t uid)
+{
+	const struct peers *ps = p->peers;
+
+	p->process = peer_process_enter(ps->processes, peer_pid(p),
+	    uid == 0 || uid == ps->v->start_uid ? UINT_MAX
+						: PROC_WORKER_CONNS_MAX);
+	if (p->process != NULL)
+		return 0;
+	log_warn("peer", "BUG: a worker has too many connections pid=%d",
+	    (int)peer_pid(p));
+	return -1;
 }
 
 static void
@@ -135,8 +163,9 @@ peer_accepted(void *ctx, int fd)
 	    .closed = peer_closed,
 	};
 	struct err e;
+	uid_t uid;
 
-	if (!peer_admitted(ps->v, fd)) {
+	if (!peer_admitted(ps, fd, &uid)) {
 		io_close(&fd);
 		return;
 	}
@@ -146,12 +175,6 @@ peer_accepted(void *ctx, int fd)
 	TAILQ_INIT(&p->calls);
 	TAILQ_INSERT_TAIL(&ps->list, p, entry);
 	ps->n++;
-	if (ps->n > PEERS_MAX) {
-		log_warn("peer", "too many workers");
-		io_close(&fd);
-		peer_free(p);
-		return;
-	}
 	p->timer = evtimer_new(ps->v->base, peer_hello_timeout, p);
 	if (p->timer == NULL)
 		fatal("peer", "no event");
@@ -159,7 +182,8 @@ peer_accepted(void *ctx, int fd)
 	if ((p->ipc = ipc_new(fd, &cfg, &e)) == NULL) {
 		log_warn_e("peer", &e, "cannot serve a worker");
 		peer_free(p);
-	}
+	} else if (peer_enter(p, uid) == -1)
+		peer_free(p);
 }
 
 struct peers *
@@ -169,8 +193,10 @@ peers_new(struct validator *v, int fd, struct err *e)
 
 	ps->v = v;
 	TAILQ_INIT(&ps->list);
+	ps->processes = peer_processes_new(v->base);
 	ps->listener = ipc_listener_new(v->base, fd, peer_accepted, ps, e);
 	if (ps->listener == NULL) {
+		peer_processes_free(&ps->processes);
 		free(ps);
 		return NULL;
 	}
@@ -189,6 +215,7 @@ peers_free(struct peers **pp)
 	ipc_listener_free(&ps->listener);
 	while ((p = TAILQ_FIRST(&ps->list)) != NULL)
 		peer_free(p);
+	peer_processes_free(&ps->processes);
 	free(ps);
 }
 

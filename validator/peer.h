@@ -14,7 +14,7 @@
  * worker's death would.  All of it belongs to the loop.
  *
  * A worker has one, and another while it answers a call that reads a file or
- * asks for our health.
+ * asks for our health: no process may have more than PROC_WORKER_CONNS_MAX.
  */
 #define PEERS_MAX (2 * PROC_WORKERS_MAX)
 #define PEER_HELLO_MS 10000

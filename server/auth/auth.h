@@ -49,6 +49,7 @@ struct auth {
 	gid_t admin_gid;  /* may use the control socket; -1 for none */
 	int64_t started;
 	struct worker_peers workers;
+	struct peer_processes *processes; /* of these */
 	struct control_peers controls;
 	size_t worker_count;
 	size_t control_count;

@@ -19,6 +19,7 @@
 #include "common/ipc.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "common/peer_process.h"
 #include "common/mem.h"
 #include "common/proc.h"
 #include "server/auth/auth.h"
@@ -198,8 +199,10 @@ main(int argc, char **argv)
 	a.base = event_base_new();
 	if (a.base == NULL)
 		fatal(SUB, "no event loop");
+	a.processes = peer_processes_new(a.base);
 	serve(&a, fds);
 	auth_fini(&a);
+	peer_processes_free(&a.processes);
 	event_base_free(a.base);
 	return PROC_EXIT_OK;
 }

@@ -10,6 +10,7 @@
 
 #include <sys/socket.h>
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/msg.h"
+#include "common/peer_process.h"
 #include "common/proc.h"
 #include "common/str.h"
 #include "server/auth/accounts.h"
@@ -63,6 +65,7 @@ worker_peer_free(struct worker_peer *p)
 {
 	hasher_cancel(&p->job);
 	ipc_free(&p->ipc);
+	peer_process_leave(&p->process);
 	tls_identity_unref(&p->identity);
 	LIST_REMOVE(p, entry);
 	p->auth->worker_count--;
@@ -105,6 +108,44 @@ worker_welcome(struct worker_peer *p, struct err *e)
 }
 
 /* The socket's folder is open to everybody, so the uid decides. */
+static int
+worker_admitted(const struct auth *a, int fd, uid_t *uid_out)
+{
+	const struct ipc_admitted workers = {
+	    .uids = {a->worker_uid},
+	    .nuids = 1,
+	    .gid = (gid_t)-1,
+	};
+
+	if (!ipc_fd_admitted(fd, &workers, uid_out)) {
+		log_warn(SUB, "refused a connection that is no worker's uid=%u",
+		    (unsigned int)*uid_out);
+		return 0;
+	}
+	if (a->worker_count >= PROC_WORKERS_MAX) {
+		log_warn(SUB, "too many workers");
+		return 0;
+	}
+	return 1;
+}
+
+/* Root may have as many as it likes, and so may all processes where they have
+ * one user: there a worker is not kept from worse. */
+static int
+worker_enter(struct worker_peer *p, uid_t uid)
+{
+	const struct auth *a = p->auth;
+	pid_t pid = ipc_peer_pid(p->ipc);
+
+	p->process = peer_process_enter(a->processes, pid,
+	    uid == 0 || uid == a->start_uid ? UINT_MAX : PROC_WORKER_CONNS_MAX);
+	if (p->process != NULL)
+		return 0;
+	log_warn(SUB, "BUG: a worker has too many connections pid=%d",
+	    (int)pid);
+	return -1;
+}
+
 void
 worker_peer_accepted(void *ctx, int fd)
 {
@@ -116,23 +157,11 @@ worker_peer_accepted(void *ctx, int fd)
 	    .state = IPC_S_READY,
 	    .closed = worker_closed,
 	};
-	const struct ipc_admitted workers = {
-	    .uids = {a->worker_uid},
-	    .nuids = 1,
-	    .gid = (gid_t)-1,
-	};
 	struct worker_peer *p;
 	struct err e;
 	uid_t uid;
 
-	if (!ipc_fd_admitted(fd, &workers, &uid)) {
-		log_warn(SUB, "refused a connection that is no worker's uid=%u",
-		    (unsigned int)uid);
-		close(fd);
-		return;
-	}
-	if (a->worker_count >= PROC_WORKERS_MAX) {
-		log_warn(SUB, "too many workers");
+	if (!worker_admitted(a, fd, &uid)) {
 		close(fd);
 		return;
 	}
@@ -148,7 +177,9 @@ worker_peer_accepted(void *ctx, int fd)
 	p->identity = tls_identity_ref(a->identity);
 	LIST_INSERT_HEAD(&a->workers, p, entry);
 	a->worker_count++;
-	if (worker_welcome(p, &e) == -1) {
+	if (worker_enter(p, uid) == -1)
+		worker_peer_free(p);
+	else if (worker_welcome(p, &e) == -1) {
 		log_warn_e(SUB, &e, "cannot greet a worker");
 		worker_peer_free(p);
 	}
@@ -252,11 +283,9 @@ auth_on_sign(void *ctx, struct ipc_msg *m)
 
 	if (msg_get_SIGN(&m->body, &req) == -1)
 		return err_set(&m->err, ERR_PROTO, "malformed SIGN");
-	if (p->has_signed)
-		return err_set(&m->err, ERR_PROTO,
-		    "asks for a second signature");
 	/* Counts even if it fails: no second try with other bytes. */
-	p->has_signed = 1;
+	if (peer_process_once(p->process, &m->err) == -1)
+		return err_wrap(&m->err, "signature");
 	if (tls_identity_sign(p->identity, req.scheme, req.tbs, req.tbs_len,
 		sig, &len, &m->err) == -1) {
 		log_warn_e(SUB, &m->err, "no signature pid=%d",

@@ -14,6 +14,7 @@ struct hasher_job;
 struct ipc;
 struct ipc_msg;
 struct json;
+struct peer_process;
 struct tls_identity;
 
 /* For the files of holdfast-auth that answer workers: one connection. */
@@ -21,8 +22,8 @@ struct worker_peer {
 	LIST_ENTRY(worker_peer) entry;
 	struct auth *auth;
 	struct ipc *ipc;
-	struct tls_identity *identity; /* as greeted with; a reference */
-	int has_signed;
+	struct tls_identity *identity;    /* as greeted with; a reference */
+	struct peer_process *process;     /* that it is a connection of */
 	char auth_id[IPC_AUTHID_MAX + 1]; /* of the last VERIFY, "" for none */
 
 	/* One login or change of a password at a time. */

@@ -78,6 +78,11 @@ tests_common_test_path_SOURCES = tests/common/test_path.c
 tests_common_test_path_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_common_test_path_LDADD = $(COMMON_TEST_LIBS)
 
+check_PROGRAMS += tests/common/test_peer_process
+tests_common_test_peer_process_SOURCES = tests/common/test_peer_process.c
+tests_common_test_peer_process_CPPFLAGS = $(TEST_CPPFLAGS) $(EVENT_CFLAGS)
+tests_common_test_peer_process_LDADD = $(COMMON_TEST_LIBS)
+
 check_PROGRAMS += tests/common/test_privs
 tests_common_test_privs_SOURCES = tests/common/test_privs.c
 tests_common_test_privs_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -4,6 +4,7 @@ Numbers of messages and errors are read from the tables of the C code; the
 layout of the messages is written down here a second time, on purpose.
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -35,6 +36,17 @@ NAMES = {number: name for name, number in MESSAGES.items()}
 ERRORS = table('common/err_codes.def', r'^ERR_DEF\((\w+),')
 PRIVS = {name: 1 << int(bit) for bit, name in table(
     'common/privs.def', r'^PRIV_DEF\(\w+,\s*(\d+),\s*"([\w.]+)"')}
+
+
+CONNECT = '''
+import socket
+them = socket.socket(fileno=0)
+while them.recv(1):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect('auth.sock')
+    socket.send_fds(them, [b'x'], [s.fileno()])
+    s.close()
+'''
 
 
 class Closed(Exception):
@@ -78,10 +90,9 @@ class Reader:
 class Worker:
     """One connection to RUN/worker/auth.sock."""
 
-    def __init__(self, run_dir):
+    def __init__(self, connect):
         self.seq = 0
-        self.sock = instance_module.connect_unix(
-            run_dir / 'worker' / 'auth.sock')
+        self.sock = connect()
         self.sock.settimeout(60)
         name, _, body, _ = self.receive()
         assert name == 'AUTH_WELCOME'
@@ -244,7 +255,31 @@ class Auth:
         return (self.state / 'grant.key').read_bytes()
 
     def worker(self):
-        return Worker(self.run_dir)
+        return Worker(lambda: instance_module.connect_unix(
+            self.run_dir / 'worker' / 'auth.sock'))
+
+    @contextlib.contextmanager
+    def one_process(self):
+        """worker() for the connections of one process, which is another one
+        than all others, and lives as long."""
+        ours, its = socket.socketpair()
+        with ours, subprocess.Popen(
+                ['/usr/bin/python3', '-S', '-c', CONNECT], stdin=its,
+                cwd=self.run_dir / 'worker'):
+            its.close()
+
+            def connect():
+                ours.send(b'x')
+                _, fds, _, _ = socket.recv_fds(ours, 1, 1)
+                return socket.socket(fileno=fds[0])
+            yield lambda: Worker(connect)
+            ours.shutdown(socket.SHUT_RDWR)
+
+    @contextlib.contextmanager
+    def only_worker(self):
+        """The only connection of its process."""
+        with self.one_process() as worker, worker() as w:
+            yield w
 
     def admin(self, *args, data=None):
         r = subprocess.run(

@@ -262,7 +262,7 @@ def test_many_entries_of_one_user(auth):
 # ---- signature
 
 def test_one_signature_of_a_handshake(auth):
-    with auth.worker() as w:
+    with auth.only_worker() as w:
         (auth.dir / 'message').write_bytes(TLS13)
         (auth.dir / 'signature').write_bytes(w.sign(ECDSA_SHA256, TLS13))
         (auth.dir / 'cert.pem').write_bytes(w.chain)
@@ -272,8 +272,24 @@ def test_one_signature_of_a_handshake(auth):
                        cwd=auth.dir, stdout=subprocess.DEVNULL)
         with pytest.raises(Closed):
             w.sign(ECDSA_SHA256, TLS13)
-    with auth.worker() as w:
-        w.sign(ECDSA_SHA256, TLS12)
+
+
+def test_one_signature_of_a_process(auth):
+    """Not one for each of its connections."""
+    def says_no():
+        with worker() as w:
+            w.sign(ECDSA_SHA256, TLS13)
+    with auth.one_process() as worker:
+        with worker() as first, worker() as second:
+            second.sign(ECDSA_SHA256, TLS12)
+            with pytest.raises(Closed):
+                first.sign(ECDSA_SHA256, TLS12)
+        for _ in range(2):
+            with pytest.raises(Closed):
+                says_no()
+        with auth.only_worker() as another:
+            another.sign(ECDSA_SHA256, TLS12)
+    assert 'signature: asks for it a second time' in auth.log
 
 
 @pytest.mark.parametrize('scheme, message', [
@@ -282,7 +298,7 @@ def test_one_signature_of_a_handshake(auth):
     (0x0804, TLS13), (0x0201, TLS13), (ECDSA_SHA256, b'')],
     ids=['digest', 'client', 'rsa', 'sha1', 'nothing'])
 def test_nothing_else_is_signed(auth, scheme, message):
-    with auth.worker() as w:
+    with auth.only_worker() as w:
         assert refused(w.sign, scheme, message).code == 'INVALID'
         with pytest.raises(Closed):
             w.sign(ECDSA_SHA256, TLS13)
@@ -497,7 +513,7 @@ def test_operators_certificate_and_its_reload(auth):
                      'tls-key': f'"{tls}/own.key"'}
     auth.write_conf()
     auth.start()
-    with auth.worker() as old:
+    with auth.only_worker() as old:
         assert old.chain == (tls / 'own.pem').read_bytes()
         make_certificate(tls, 'ec')
 
@@ -507,7 +523,7 @@ def test_operators_certificate_and_its_reload(auth):
             assert instance_module.wait_for(
                 lambda: auth.log.count(text) > before), auth.log
         hangup('certificate reloaded')
-        with auth.worker() as new:
+        with auth.only_worker() as new:
             assert new.chain == (tls / 'own.pem').read_bytes()
             assert new.sign(ECDSA_SHA256, TLS13)
         # A worker that was greeted before needs the key of that time.
@@ -517,7 +533,7 @@ def test_operators_certificate_and_its_reload(auth):
         hangup('reload failed')
         (tls / 'own.pem').unlink()
         hangup('reload failed')
-        with auth.worker() as w:
+        with auth.only_worker() as w:
             assert w.chain == good
             assert w.sign(ECDSA_SHA256, TLS13)
     info = auth.admin_json('cert', 'info')

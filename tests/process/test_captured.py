@@ -44,19 +44,28 @@ ALLOWED = {
 MASTER_REFUSED = {
     'make-device', 'open-by-handle', 'ptrace', 'read-memory',
     'steal-descriptor', 'signal-by-descriptor', 'exec-memory', 'tcp', 'udp',
-    'raw-packets', 'netlink', 'vsock', 'connect-stream', 'regain-capability',
+    'raw-packets', 'netlink', 'vsock', 'connect-stream', 'hoard-validator',
+    'hoard-auth', 'second-signature', 'regain-capability',
     'user-namespace', 'enter-namespace', 'mount', 'become-dumpable',
     'writable-code', 'userfaultfd', 'io-uring',
     'bpf', 'perf', 'keyring', 'load-module', 'change-clock', 'personality',
     'type-into-terminal'}
 # Started by one ordinary user, our own sockets are within its reach: path
 # names of sockets are none of Landlock's business, and there is no chroot.
-ONE_USER = {'worker': {'connect-seqpacket', 'connect-control'}}
+ONE_USER = {'worker': {'connect-seqpacket', 'connect-control',
+                       'hoard-validator', 'hoard-auth'}}
 # Before ABI 6 Landlock lets signals and abstract sockets pass.
 OLD_LANDLOCK = {'auth': {'signal-sibling', 'signal-parent'},
                 'validator': {'signal-sibling', 'signal-parent',
                               'connect-abstract'},
                 'worker': {'connect-abstract'}}
+
+
+# What auth and the validator say of a captured worker.
+TOO_MANY = 'BUG: a worker has too many connections pid='
+SAID = [('server', 'signature: asks for it a second time')]
+if ROOT:
+    SAID += [('server', TOO_MANY), ('validator', TOO_MANY)]
 
 
 def landlock_abi():
@@ -173,11 +182,13 @@ def captured(request):
         seen = collections.defaultdict(lambda: collections.defaultdict(set))
 
         def all_seen():
-            for log in inst.log.glob('*.log'):
-                for profile, attack, outcome in SEEN.findall(
-                        log.read_text(errors='replace')):
+            seen['logs'] = logs = {log.stem: log.read_text(errors='replace')
+                                   for log in inst.log.glob('*.log')}
+            for log in logs.values():
+                for profile, attack, outcome in SEEN.findall(log):
                     seen[profile][attack].add(outcome)
-            return all(set(seen[p]) == set(attacks()) for p in PROFILES)
+            return all(set(seen[p]) == set(attacks()) for p in PROFILES) and \
+                all(text in logs[log] for log, text in SAID)
         if not wait_for(all_seen):
             show_logs(inst)
         yield seen
@@ -219,6 +230,12 @@ def test_captured_process_gains_nothing(captured, profile):
 def test_attacks_would_work_if_they_were_allowed(captured, profile, attack):
     """So that "refused" does not merely mean that the attempt is broken."""
     assert captured[profile][attack] == {'gained'}
+
+
+@pytest.mark.parametrize('log,text', SAID)
+def test_the_log_names_the_worker(captured, log, text):
+    """So the attempts on auth and the validator got as far as they should."""
+    assert text in captured['logs'][log]
 
 
 def hide_landlock():

@@ -25,7 +25,7 @@ int __wrap_sandbox_enter(enum sandbox_profile profile,
     const struct sandbox_path *paths, size_t npaths, unsigned int flags,
     struct err *e);
 
-#define SECONDS_MAX 10
+#define SECONDS_MAX 60
 #define NOT_SEALED 99
 
 static char conf[8192];

@@ -14,6 +14,11 @@ struct attack {
 extern const struct attack attacks[];
 extern const size_t nattacks;
 
+/* siblings.c */
+int hoard_validator(void);
+int hoard_auth(void);
+int second_signature(void);
+
 /* A line of the file "captured.conf" beside the program: paths and numbers
  * that the attacker happens to know; "" if there is none. */
 const char *known(const char *name);

@@ -2,7 +2,8 @@
 # objects, with one function wrapped (captured.c).  Never installed; "make
 # captured" puts them under the names that the others look for.
 CAPTURED_CODE = tests/process/captured/captured.c \
-	tests/process/captured/captured.h tests/process/captured/attacks.c
+	tests/process/captured/captured.h tests/process/captured/attacks.c \
+	tests/process/captured/siblings.c
 CAPTURED_LINK = $(AM_LDFLAGS) -Wl,--wrap=sandbox_enter
 CAPTURED_ALL = \
 	tests/process/captured/holdfast-server \

@@ -1,0 +1,148 @@
+/*
+ * Processes that are connected to us.  Runs in the loop of auth and of the
+ * validator; the peers are workers, which may be captured.  A pid alone is no
+ * name, since it is used again: what is kept beyond the last connection is
+ * kept until a pidfd says that the process has ended.
+ */
+#include "config.h"
+
+#include "common/peer_process.h"
+
+#include <sys/queue.h>
+#include <sys/syscall.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "common/io.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#define BUCKETS                                                      \
+	1024 /* the kernel counts pids up: they spread by themselves \
+	      */
+
+struct peer_process {
+	LIST_ENTRY(peer_process) entry;
+	struct peer_processes *all;
+	pid_t pid;
+	unsigned int connections;
+	int pidfd;          /* -1: not kept */
+	struct event *ends; /* with pidfd */
+};
+
+struct peer_processes {
+	struct event_base *base;
+	LIST_HEAD(, peer_process) buckets[BUCKETS];
+};
+
+struct peer_processes *
+peer_processes_new(struct event_base *base)
+{
+	struct peer_processes *ps = xcalloc(1, sizeof(*ps));
+
+	ps->base = base;
+	return ps;
+}
+
+static void
+process_forget(struct peer_process *p)
+{
+	if (p->ends != NULL)
+		event_free(p->ends);
+	p->ends = NULL;
+	io_close(&p->pidfd);
+}
+
+static void
+process_free_unused(struct peer_process *p)
+{
+	if (p->connections > 0 || p->pidfd != -1)
+		return;
+	LIST_REMOVE(p, entry);
+	free(p);
+}
+
+void
+peer_processes_free(struct peer_processes **pp)
+{
+	struct peer_processes *ps = *pp;
+	struct peer_process *p;
+	size_t i;
+
+	*pp = NULL;
+	if (ps == NULL)
+		return;
+	for (i = 0; i < BUCKETS; i++) {
+		while ((p = LIST_FIRST(&ps->buckets[i])) != NULL) {
+			if (p->connections > 0)
+				fatal("peer", "a process has not left");
+			process_forget(p);
+			process_free_unused(p);
+		}
+	}
+	free(ps);
+}
+
+struct peer_process *
+peer_process_enter(struct peer_processes *ps, pid_t pid, unsigned int max)
+{
+	struct peer_process *p;
+
+	LIST_FOREACH(p, &ps->buckets[(unsigned int)pid % BUCKETS], entry) {
+		if (p->pid == pid)
+			break;
+	}
+	if (p == NULL) {
+		p = xcalloc(1, sizeof(*p));
+		p->all = ps;
+		p->pid = pid;
+		p->pidfd = -1;
+		LIST_INSERT_HEAD(&ps->buckets[(unsigned int)pid % BUCKETS], p,
+		    entry);
+	}
+	if (p->connections >= max)
+		return NULL;
+	p->connections++;
+	return p;
+}
+
+void
+peer_process_leave(struct peer_process **pp)
+{
+	struct peer_process *p = *pp;
+
+	*pp = NULL;
+	if (p == NULL)
+		return;
+	p->connections--;
+	process_free_unused(p);
+}
+
+static void
+process_ended(evutil_socket_t fd, short what, void *arg)
+{
+	struct peer_process *p = arg;
+
+	(void)fd;
+	(void)what;
+	process_forget(p);
+	process_free_unused(p);
+}
+
+int
+peer_process_once(struct peer_process *p, struct err *e)
+{
+	if (p->pidfd != -1)
+		return err_set(e, ERR_PROTO, "asks for it a second time");
+	p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+	if (p->pidfd == -1)
+		return err_errno(e, errno, "process %d", (int)p->pid);
+	p->ends = event_new(p->all->base, p->pidfd, EV_READ, process_ended, p);
+	if (p->ends == NULL || event_add(p->ends, NULL) == -1)
+		fatal("peer", "no event");
+	return 0;
+}
