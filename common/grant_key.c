@@ -94,6 +94,8 @@ key_make(const char *path, struct err *e)
 	else
 		rv = 0;
 	unlink(tmp);
+	if (rv == 0)
+		rv = io_fsync_parent(path, e);
 	close(fd);
 out:
 	mem_wipe(key, sizeof(key));

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 
 #include "common/err.h"
 #include "common/log.h"
+#include "common/mem.h"
 
 /* Linux moves at most this many bytes in one call. */
 #define IO_STEP_MAX 0x7ffff000u
@@ -143,6 +145,20 @@ io_fsync(int fd, const char *what, struct err *e)
 }
 
 int
+io_fsync_parent(const char *path, struct err *e)
+{
+	char *copy = xstrdup(path);
+	int fd, rv = -1;
+
+	fd = io_openat(AT_FDCWD, dirname(copy), O_RDONLY | O_DIRECTORY, 0, e);
+	if (fd != -1)
+		rv = io_fsync(fd, path, e);
+	io_close(&fd);
+	free(copy);
+	return rv;
+}
+
+int
 io_syncfs(int fd, const char *what, struct err *e)
 {
 	if (syncfs(fd) == -1)
@@ -262,8 +278,9 @@ io_write_file_atomic(int dirfd, const char *name, const void *data, size_t len,
 		err_errno(e, errno, "rename to \"%s\"", name);
 		goto fail;
 	}
-	if ((flags & IO_F_FSYNC) == 0 || dirfd == AT_FDCWD ||
-	    io_fsync(dirfd, "folder", e) == 0)
+	if ((flags & IO_F_FSYNC) == 0 ||
+	    (dirfd == AT_FDCWD ? io_fsync_parent(name, e)
+			       : io_fsync(dirfd, "folder", e)) == 0)
 		return 0;
 	if (e != NULL)
 		e->code = ERR_IO; /* whatever the reason */

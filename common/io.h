@@ -32,6 +32,9 @@ int io_set_nonblock(int fd, struct err *e);
 /* what: a name for the error text. */
 int io_fsync(int fd, const char *what, struct err *e);
 int io_syncfs(int fd, const char *what, struct err *e);
+/* The folder that a path lies in: what is new there has its name after a power
+ * cut, too. */
+int io_fsync_parent(const char *path, struct err *e);
 
 /*
  * A small regular file, whole: ERR_LIMIT if longer than max.  The last
@@ -48,7 +51,7 @@ int io_read_file(int dirfd, const char *name, size_t max, char **data_out,
  * Writes a temporary file of exactly this mode (datastore-format 1.8) in the
  * folder and renames it over name; on failure nothing is left behind, unless
  * the folder cannot be fsynced (ERR_IO): then it has the name, but perhaps not
- * after a power cut.  With AT_FDCWD the folder is not fsynced.
+ * after a power cut.
  */
 int io_write_file_atomic(int dirfd, const char *name, const void *data,
     size_t len, mode_t mode, unsigned int flags, struct err *e);

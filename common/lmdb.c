@@ -7,16 +7,18 @@
 
 #include "common/lmdb.h"
 
-#include <sys/stat.h>
-
 #include <errno.h>
 #include <lmdb.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/err.h"
+#include "common/io.h"
 #include "common/mem.h"
+#include "common/path.h"
 
 struct lmdb {
 	MDB_env *env;
@@ -56,6 +58,46 @@ err_lmdb(struct err *e, int rc, const char *what)
 	return err_set(e, code, "%s: %s", what, mdb_strerror(rc));
 }
 
+static int
+make_file(const char *path, size_t map_size, mode_t mode, struct err *e)
+{
+	MDB_env *env = NULL;
+	int rc;
+
+	if ((rc = mdb_env_create(&env)) == 0 &&
+	    (rc = mdb_env_set_mapsize(env, map_size)) == 0)
+		rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOLOCK, mode);
+	if (rc == 0)
+		rc = mdb_env_sync(env, 1);
+	if (env != NULL)
+		mdb_env_close(env);
+	return rc == 0 ? 0 : err_lmdb(e, rc, path);
+}
+
+/* LMDB begins a file in place, and takes one that a power cut left without its
+ * first pages for damaged: it gets its name when it is whole. */
+static int
+lmdb_make(const char *dir, size_t map_size, mode_t mode, struct err *e)
+{
+	char *name = xasprintf("%s/data.mdb", dir);
+	char *temp = xasprintf("%s/new.mdb", dir);
+	int rv = 0;
+
+	if (path_make_folder(dir, 0700, geteuid(), getegid(), e) == -1)
+		rv = -1;
+	else if (access(name, F_OK) == -1 && errno == ENOENT) {
+		unlink(temp);
+		rv = make_file(temp, map_size, mode, e);
+		if (rv == 0 && rename(temp, name) == -1)
+			rv = err_errno(e, errno, "rename to \"%s\"", name);
+		if (rv == 0)
+			rv = io_fsync_parent(name, e);
+	}
+	free(temp);
+	free(name);
+	return rv;
+}
+
 int
 lmdb_open(struct lmdb **out, const char *dir, size_t map_size,
     unsigned int max_dbs, unsigned int flags, mode_t mode, struct err *e)
@@ -70,11 +112,8 @@ lmdb_open(struct lmdb **out, const char *dir, size_t map_size,
 		env_flags |= MDB_RDONLY;
 	if (flags & LMDB_F_NOSYNC)
 		env_flags |= MDB_NOSYNC | MDB_NOMETASYNC;
-	if ((flags & LMDB_F_CREATE) && mkdir(dir, 0700) == -1 &&
-	    errno != EEXIST) {
-		err_errno(e, errno, "mkdir \"%s\"", dir);
+	if ((flags & LMDB_F_CREATE) && lmdb_make(dir, map_size, mode, e) == -1)
 		goto fail;
-	}
 	rc = mdb_env_create(&l->env);
 	if (rc == 0)
 		rc = mdb_env_set_mapsize(l->env, map_size);

@@ -20,7 +20,7 @@ struct lmdb_txn;
  */
 #define LMDB_F_NOSYNC 0x1 /* survives kill -9, not a power cut */
 #define LMDB_F_RDONLY 0x2
-#define LMDB_F_CREATE 0x4 /* make the folder (0700) if it is not there */
+#define LMDB_F_CREATE 0x4 /* make folder (0700) and file, if need be; lasts */
 
 #define LMDB_KEY_MAX 511
 

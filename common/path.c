@@ -174,6 +174,21 @@ path_mkdirs(int dirfd, const char *path, mode_t mode, struct err *e)
 	return 0;
 }
 
+int
+path_make_folder(const char *path, mode_t mode, uid_t uid, gid_t gid,
+    struct err *e)
+{
+	if (mkdir(path, mode) == -1) {
+		if (errno == EEXIST)
+			return 0;
+		return err_errno(e, errno, "cannot make %s", path);
+	}
+	if (chmod(path, mode) == -1 ||
+	    (geteuid() == 0 && chown(path, uid, gid) == -1))
+		return err_errno(e, errno, "cannot set the rights of %s", path);
+	return io_fsync_parent(path, e);
+}
+
 /* One level of the folder being emptied: an explicit stack, since the depth
  * is chosen by whoever filled the folder. */
 struct level {

@@ -34,6 +34,11 @@ int path_open_walk(int dirfd, const char *path, int flags, mode_t mode,
  * keeps its mode.  New ones get exactly mode, whatever the umask. */
 int path_mkdirs(int dirfd, const char *path, mode_t mode, struct err *e);
 
+/* Makes one of our own folders, which lasts over a power cut; as root it is
+ * given away.  One that is there keeps the operator's owner and mode. */
+int path_make_folder(const char *path, mode_t mode, uid_t uid, gid_t gid,
+    struct err *e);
+
 /*
  * Removes name below dirfd with everything in it; links are removed, not
  * followed, and a mount point inside is an error.  A name that is not there

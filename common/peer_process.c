@@ -21,9 +21,8 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-#define BUCKETS                                                      \
-	1024 /* the kernel counts pids up: they spread by themselves \
-	      */
+/* The kernel counts pids up: they spread by themselves. */
+#define BUCKETS 1024
 
 struct peer_process {
 	LIST_ENTRY(peer_process) entry;

@@ -22,6 +22,7 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/path.h"
 #include "common/sandbox.h"
 #include "server/master_int.h"
 
@@ -182,20 +183,6 @@ master_on_hup(evutil_socket_t signo, short what, void *arg)
 
 /* --- start --------------------------------------------------------------- */
 
-/* A folder that packaging may have made already, with stricter rights. */
-static int
-master_mkdir(const char *path, mode_t mode, gid_t gid, struct err *e)
-{
-	if (mkdir(path, mode) == -1)
-		return errno == EEXIST
-		    ? 0
-		    : err_errno(e, errno, "cannot make %s", path);
-	if (chmod(path, mode) == -1 ||
-	    (geteuid() == 0 && lchown(path, 0, gid) == -1))
-		return err_errno(e, errno, "cannot set the rights of %s", path);
-	return 0;
-}
-
 static void
 master_folders(struct master *m)
 {
@@ -206,9 +193,10 @@ master_folders(struct master *m)
 	m->worker_dir = xasprintf("%s/worker", m->conf.run_dir);
 	m->admin_dir = xasprintf("%s/admin", m->conf.run_dir);
 	if ((root && proc_group(m->conf.admin_group, &admin, &e) == -1) ||
-	    master_mkdir(m->conf.run_dir, 0755, 0, &e) == -1 ||
-	    master_mkdir(m->worker_dir, 0755, 0, &e) == -1 ||
-	    master_mkdir(m->admin_dir, root ? 0750 : 0700, admin, &e) == -1)
+	    path_make_folder(m->conf.run_dir, 0755, 0, 0, &e) == -1 ||
+	    path_make_folder(m->worker_dir, 0755, 0, 0, &e) == -1 ||
+	    path_make_folder(m->admin_dir, root ? 0750 : 0700, 0, admin, &e) ==
+		-1)
 		fatal_e("master", &e, "cannot prepare the folder of sockets");
 }
 

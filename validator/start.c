@@ -37,36 +37,11 @@
 
 /* --- folders and sockets --- */
 
-/* What a new folder holds is found after a power cut only if its name is. */
-static int
-sync_parent(const char *path, struct err *e)
-{
-	char *copy = xstrdup(path);
-	int fd, rv = -1;
-
-	fd = io_openat(AT_FDCWD, dirname(copy), O_RDONLY | O_DIRECTORY, 0, e);
-	if (fd != -1)
-		rv = io_fsync(fd, path, e);
-	io_close(&fd);
-	free(copy);
-	return rv;
-}
-
 static int
 make_folder(char *path, mode_t mode, uid_t uid, gid_t gid, struct err *e)
 {
-	int rv = 0;
+	int rv = path_make_folder(path, mode, uid, gid, e);
 
-	if (mkdir(path, mode) == -1) {
-		/* One that is there keeps the operator's owner and mode. */
-		if (errno != EEXIST)
-			rv = err_errno(e, errno, "cannot make %s", path);
-	} else if (chmod(path, mode) == -1 ||
-	    (geteuid() == 0 && chown(path, uid, gid) == -1)) {
-		rv = err_errno(e, errno, "cannot set the owner of %s", path);
-	} else {
-		rv = sync_parent(path, e);
-	}
 	free(path);
 	return rv;
 }

@@ -28,6 +28,7 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/path.h"
 #include "common/proc.h"
 #include "common/sandbox.h"
 #include "server/auth/accounts.h"
@@ -57,20 +58,6 @@ state_path(const struct auth *a, const char *name)
 
 /* --- privileged ---------------------------------------------------------- */
 
-static int
-make_folder(const char *path, mode_t mode, uid_t uid, gid_t gid, struct err *e)
-{
-	if (mkdir(path, mode) == -1) {
-		if (errno == EEXIST)
-			return 0; /* its owner and mode are the operator's */
-		return err_errno(e, errno, "%s", path);
-	}
-	if (chmod(path, mode) == -1 ||
-	    (geteuid() == 0 && chown(path, uid, gid) == -1))
-		return err_errno(e, errno, "%s", path);
-	return 0;
-}
-
 /* 1 if the descriptor is a listening Unix socket, given by our parent. */
 static int
 is_listening(int fd)
@@ -99,8 +86,8 @@ listen_on(int inherited, const struct auth *a, const char *folder,
 		return fd;
 	dir = xasprintf("%s/%s", a->conf.run_dir, folder);
 	path = xasprintf("%s/auth.sock", dir);
-	if (make_folder(a->conf.run_dir, 0755, 0, 0, e) == 0 &&
-	    make_folder(dir, folder_mode, 0, gid, e) == 0)
+	if (path_make_folder(a->conf.run_dir, 0755, 0, 0, e) == 0 &&
+	    path_make_folder(dir, folder_mode, 0, gid, e) == 0)
 		fd = ipc_listen(path, mode, e);
 	if (fd != -1 && geteuid() == 0 && gid != (gid_t)-1 &&
 	    chown(path, (uid_t)-1, gid) == -1) {
@@ -151,9 +138,9 @@ auth_init_privileged(struct auth *a, int fds_out[2], struct err *e)
 		return -1;
 	key = xasprintf("%s/grant.key", a->conf.state_dir);
 	dir = state_path(a, "");
-	rv = make_folder(a->conf.state_dir, 0755, 0, 0, e);
+	rv = path_make_folder(a->conf.state_dir, 0755, 0, 0, e);
 	if (rv == 0)
-		rv = make_folder(dir, 0700, uid, gid, e);
+		rv = path_make_folder(dir, 0700, uid, gid, e);
 	if (rv == 0)
 		rv = grant_key_load(key, a->secrets->grant, e);
 	free(dir);

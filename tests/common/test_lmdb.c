@@ -257,6 +257,37 @@ Test(lmdb, open_failures)
 	cr_expect(e.code == ERR_CORRUPT, "%s", e.msg);
 }
 
+/* What a death left that was just about to make one is in nobody's way. */
+Test(lmdb, begun_anew)
+{
+	struct lmdb *other = NULL;
+	char name[80];
+	struct err e;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "%s/new", path);
+	cr_assert(mkdir(name, 0700) == 0);
+	snprintf(name, sizeof(name), "%s/new/new.mdb", path);
+	cr_assert((f = fopen(name, "w")) != NULL);
+	fprintf(f, "%04096d", 7);
+	fclose(f);
+	snprintf(name, sizeof(name), "%s/new", path);
+	cr_assert(lmdb_open(&other, name, 1 << 20, 4, LMDB_F_CREATE, 0600,
+		      &e) == 0,
+	    "%s", e.msg);
+	lmdb_close(&other);
+	snprintf(name, sizeof(name), "%s/new/new.mdb", path);
+	cr_expect(access(name, F_OK) == -1);
+	/* No room for a file of that name. */
+	cr_assert(mkdir(name, 0700) == 0);
+	snprintf(name, sizeof(name), "%s/new/data.mdb", path);
+	cr_assert(unlink(name) == 0);
+	snprintf(name, sizeof(name), "%s/new", path);
+	cr_expect(
+	    lmdb_open(&other, name, 1 << 20, 4, LMDB_F_CREATE, 0600, &e) == -1);
+	cr_expect_null(other);
+}
+
 /* A process killed in the middle of a write leaves nothing behind. */
 Test(lmdb, killed_writer)
 {

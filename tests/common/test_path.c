@@ -129,6 +129,23 @@ Test(path, open_walk, .init = dir_make, .fini = dir_remove)
 	check_open(path_open_walk);
 }
 
+Test(path, make_folder, .init = dir_make, .fini = dir_remove)
+{
+	char name[64];
+	struct stat st;
+	struct err e;
+
+	snprintf(name, sizeof(name), "%s/own", path);
+	cr_assert_eq(path_make_folder(name, 0750, getuid(), getgid(), &e), 0,
+	    "%s", e.msg);
+	cr_assert_eq(path_make_folder(name, 0700, getuid(), getgid(), &e), 0);
+	cr_assert_eq(stat(name, &st), 0);
+	cr_expect_eq(st.st_mode & 07777, 0750, "as it was");
+	snprintf(name, sizeof(name), "%s/none/own", path);
+	cr_expect_eq(path_make_folder(name, 0700, getuid(), getgid(), &e), -1);
+	cr_expect_eq(e.code, ERR_NOT_FOUND, "%s", e.msg);
+}
+
 Test(path, mkdirs, .init = dir_make, .fini = dir_remove)
 {
 	struct stat st;

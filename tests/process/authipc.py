@@ -208,8 +208,9 @@ class Grant:
 class Auth:
     """holdfast-auth alone.  As root, its workers are root's processes."""
 
-    def __init__(self, folder, options=None):
+    def __init__(self, folder, options=None, environment=()):
         self.dir = folder
+        self.environment = dict(environment)
         self.run_dir, self.state = folder / 'run', folder / 'state'
         build = instance_module.find_build()
         if os.getuid() == 0 and not instance_module.reachable_by_others(
@@ -235,7 +236,8 @@ class Auth:
             self.process = subprocess.Popen(
                 [self.programs / 'holdfast-auth', '-f', '-c',
                  self.dir / 'server.conf'],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, **self.environment})
 
         def ready():
             assert self.process.poll() is None, self.log

@@ -63,6 +63,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_params.py \
 	tests/process/test_permissions.py \
 	tests/process/test_powercut.py \
+	tests/process/test_powercut_auth.py \
 	tests/process/test_prune.py \
 	tests/process/test_pve.py \
 	tests/process/test_quickstart.py \

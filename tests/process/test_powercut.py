@@ -9,7 +9,6 @@ HOLDFAST_LONG=1 also takes every one that one change lost or alone makes.
 
 import os
 import pathlib
-import random
 import shutil
 
 import pytest
@@ -26,9 +25,6 @@ SEED = int(os.environ.get('HOLDFAST_SEED', '1'))
 # A validator is started on so many; of many more the disk is read.
 STATES = int(os.environ.get('HOLDFAST_STATES', '14'))
 READ_ONLY_STATES = 40 * STATES
-# All that was not synced is lost, or a part that is the same for all.
-LOSSES = (crash.lost, crash.kept, crash.names, crash.heads, crash.empty,
-          crash.data)
 
 
 class Crashed:
@@ -67,33 +63,11 @@ class Crashed:
 
     # ---- states
 
-    def cuts(self):
-        """Behind each operation that makes a difference: {cut: numbers of
-        what may be there or not}."""
-        return {op.number + 1: crash.Disk(self.recording,
-                                          op.number + 1).pending()
-                for op in self.recording.ops if op.kind or op.sync or op.sent}
-
     def some_states(self, n):
-        """(cut, what survives), at random; the more there is to lose, the
-        more often."""
-        rng = random.Random(SEED)
-        cuts = self.cuts()
-        weights = [1 + len(pending) for pending in cuts.values()]
-        for cut in rng.choices(list(cuts), weights, k=n):
-            pending = cuts[cut] or [0]
-            yield cut, rng.choice((
-                *LOSSES, crash.some(rng.getrandbits(30)),
-                crash.some(rng.getrandbits(30)),
-                crash.without(rng.choice(pending)),
-                crash.only(rng.choice(pending))))
+        return crash.some_states(self.recording, n, SEED)
 
     def every_state(self):
-        for cut, pending in self.cuts().items():
-            yield from ((cut, keep) for keep in (*LOSSES, crash.some(cut)))
-            for number in pending:
-                yield cut, crash.without(number)
-                yield cut, crash.only(number)
+        return crash.every_state(self.recording)
 
     def violations(self, disk):
         return self.expected.violations(look(disk, str(self.store)), disk.cut)
@@ -167,6 +141,7 @@ class Restarted:
         for folder in crashed.folders:
             disk.write(folder, (crashed.boot, b'0' * len(crashed.boot)),
                        crashed.owner)
+        crash.seal_key(self.inst.dir / 'state')
         if not with_run_folder:
             shutil.rmtree(self.inst.run_dir)
             self.inst.run_dir.mkdir(mode=0o755)

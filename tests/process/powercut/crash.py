@@ -7,6 +7,7 @@ its meaning.  No file system does worse."""
 
 import itertools
 import os
+import random
 import shutil
 
 from powercut.recording import DATA, ENTRY, LENGTH
@@ -67,6 +68,10 @@ def without(number):
 def only(number):
     """One change overtook all others."""
     return lambda op, piece: op.number == number
+
+
+# All that was not synced is lost, or a part that is the same for all.
+LOSSES = (lost, kept, names, heads, empty, data)
 
 
 class Disk:
@@ -181,6 +186,44 @@ class Disk:
             os.utime(path, (self.time(node),) * 2)
         if owner:
             shutil.chown(path, owner, owner)
+
+
+# ---- states: (cut, what survives)
+
+def cuts(recording):
+    """Behind each operation that makes a difference: {cut: numbers of what may
+    be there or not}."""
+    return {op.number + 1: Disk(recording, op.number + 1).pending()
+            for op in recording.ops if op.kind or op.sync or op.sent}
+
+
+def some_states(recording, n, seed):
+    """At random; the more there is to lose, the more often."""
+    rng = random.Random(seed)
+    pending = cuts(recording)
+    weights = [1 + len(numbers) for numbers in pending.values()]
+    for cut in rng.choices(list(pending), weights, k=n):
+        numbers = pending[cut] or [0]
+        yield cut, rng.choice((
+            *LOSSES, some(rng.getrandbits(30)), some(rng.getrandbits(30)),
+            without(rng.choice(numbers)), only(rng.choice(numbers))))
+
+
+def every_state(recording):
+    for cut, numbers in cuts(recording).items():
+        yield from ((cut, keep) for keep in (*LOSSES, some(cut)))
+        for number in numbers:
+            yield cut, without(number)
+            yield cut, only(number)
+
+
+def seal_key(state):
+    """Owner and mode of the grant key, which no recording has: they are synced
+    with it."""
+    key = state / 'grant.key'
+    if key.exists():
+        key.chmod(0o640)
+        os.chown(key, os.getuid(), -1)
 
 
 class Folder:

@@ -260,6 +260,15 @@ openat(int dir, const char *path, int flags, ...)
 }
 
 int
+mkostemp(char *path, int flags)
+{
+	int recording = begin();
+
+	return opened(recording, REAL(mkostemp)(path, flags), AT_FDCWD, path,
+	    O_CREAT | flags);
+}
+
+int
 mkdir(const char *path, mode_t mode)
 {
 	CHANGES(REAL(mkdir)(path, mode), MKDIR, AT_FDCWD, path, -1, "",
