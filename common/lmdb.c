@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <lmdb.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +23,20 @@
 
 struct lmdb {
 	MDB_env *env;
-	int rdonly;
+	char *dir;
+	size_t map_size;
+	unsigned int max_dbs;
+	unsigned int flags; /* LMDB's own */
+	mode_t mode;
+	char **names; /* of the databases, in the order of their handles */
+	unsigned int nnames;
+
+	pthread_mutex_t lock;
+	unsigned int ntxns;
 };
 
 struct lmdb_txn {
+	struct lmdb *l;
 	MDB_txn *txn;
 	int write;
 	int bad; /* a write failed: only an abort is possible */
@@ -98,32 +109,52 @@ lmdb_make(const char *dir, size_t map_size, mode_t mode, struct err *e)
 	return rv;
 }
 
+static int
+env_open(struct lmdb *l)
+{
+	int rc, dead;
+
+	rc = mdb_env_create(&l->env);
+	if (rc == 0)
+		rc = mdb_env_set_mapsize(l->env, l->map_size);
+	if (rc == 0)
+		rc = mdb_env_set_maxdbs(l->env, l->max_dbs);
+	if (rc == 0)
+		rc = mdb_env_open(l->env, l->dir, l->flags, l->mode);
+	if (rc == 0)
+		rc = mdb_reader_check(l->env, &dead);
+	return rc;
+}
+
+static void
+env_close(struct lmdb *l)
+{
+	if (l->env != NULL)
+		mdb_env_close(l->env);
+	l->env = NULL;
+}
+
 int
 lmdb_open(struct lmdb **out, const char *dir, size_t map_size,
     unsigned int max_dbs, unsigned int flags, mode_t mode, struct err *e)
 {
 	struct lmdb *l = xcalloc(1, sizeof(*l));
-	unsigned int env_flags = 0;
-	int rc, dead;
+	int rc;
 
 	*out = NULL;
-	l->rdonly = (flags & LMDB_F_RDONLY) != 0;
-	if (l->rdonly)
-		env_flags |= MDB_RDONLY;
+	pthread_mutex_init(&l->lock, NULL);
+	l->dir = xstrdup(dir);
+	l->map_size = map_size;
+	l->max_dbs = max_dbs;
+	l->mode = mode;
+	l->names = xcalloc(max_dbs, sizeof(*l->names));
+	if (flags & LMDB_F_RDONLY)
+		l->flags |= MDB_RDONLY;
 	if (flags & LMDB_F_NOSYNC)
-		env_flags |= MDB_NOSYNC | MDB_NOMETASYNC;
+		l->flags |= MDB_NOSYNC | MDB_NOMETASYNC;
 	if ((flags & LMDB_F_CREATE) && lmdb_make(dir, map_size, mode, e) == -1)
 		goto fail;
-	rc = mdb_env_create(&l->env);
-	if (rc == 0)
-		rc = mdb_env_set_mapsize(l->env, map_size);
-	if (rc == 0)
-		rc = mdb_env_set_maxdbs(l->env, max_dbs);
-	if (rc == 0)
-		rc = mdb_env_open(l->env, dir, env_flags, mode);
-	if (rc == 0)
-		rc = mdb_reader_check(l->env, &dead);
-	if (rc != 0) {
+	if ((rc = env_open(l)) != 0) {
 		err_lmdb(e, rc, "open database");
 		err_wrap(e, "\"%s\"", dir);
 		goto fail;
@@ -143,57 +174,118 @@ lmdb_close(struct lmdb **lp)
 	if (l == NULL)
 		return;
 	*lp = NULL;
-	if (l->env != NULL)
-		mdb_env_close(l->env);
+	env_close(l);
+	while (l->nnames > 0)
+		free(l->names[--l->nnames]);
+	free(l->names);
+	free(l->dir);
+	pthread_mutex_destroy(&l->lock);
 	free(l);
+}
+
+static int
+db_open(struct lmdb *l, const char *name, MDB_dbi *dbi_out)
+{
+	int rdonly = (l->flags & MDB_RDONLY) != 0, rc;
+	MDB_txn *txn = NULL;
+
+	rc = mdb_txn_begin(l->env, NULL, rdonly ? MDB_RDONLY : 0, &txn);
+	if (rc != 0)
+		return rc;
+	rc = mdb_dbi_open(txn, name, rdonly ? 0 : MDB_CREATE, dbi_out);
+	if (rc != 0)
+		mdb_txn_abort(txn);
+	else
+		rc = mdb_txn_commit(txn);
+	return rc;
 }
 
 int
 lmdb_db_open(struct lmdb *l, const char *name, unsigned int *db_out,
     struct err *e)
 {
-	MDB_txn *txn = NULL;
 	MDB_dbi dbi = 0;
+	unsigned int i;
 	int rc;
 
-	rc = mdb_txn_begin(l->env, NULL, l->rdonly ? MDB_RDONLY : 0, &txn);
-	if (rc != 0)
-		return err_lmdb(e, rc, "begin");
-	rc = mdb_dbi_open(txn, name, l->rdonly ? 0 : MDB_CREATE, &dbi);
-	if (rc != 0)
-		mdb_txn_abort(txn);
-	else
-		rc = mdb_txn_commit(txn);
-	if (rc != 0) {
+	if ((rc = db_open(l, name, &dbi)) != 0) {
 		err_lmdb(e, rc, "open");
 		return err_wrap(e, "database \"%s\"", name);
 	}
+	for (i = 0; i < l->nnames && strcmp(l->names[i], name) != 0; i++)
+		;
+	if (i == l->nnames)
+		l->names[l->nnames++] = xstrdup(name);
 	*db_out = dbi;
 	return 0;
 }
 
-int
-lmdb_sync(struct lmdb *l, struct err *e)
-{
-	int rc = mdb_env_sync(l->env, 1);
+/* --- transactions -------------------------------------------------------- */
 
-	return rc == 0 ? 0 : err_lmdb(e, rc, "sync");
+/* Handles are given out in order, so all that were are the same again. */
+static int
+env_open_again(struct lmdb *l)
+{
+	unsigned int i;
+	MDB_dbi dbi;
+	int rc;
+
+	env_close(l);
+	rc = env_open(l);
+	for (i = 0; rc == 0 && i < l->nnames; i++)
+		rc = db_open(l, l->names[i], &dbi);
+	return rc;
+}
+
+/* LMDB refuses everything once the write of a meta page has failed, however
+ * well the disk is again, until it is opened anew: which is done when nobody
+ * else is in a transaction. */
+static int
+txn_begin(struct lmdb *l, unsigned int flags, MDB_txn **txn)
+{
+	int rc = MDB_PANIC, dead;
+
+	pthread_mutex_lock(&l->lock);
+	l->ntxns++;
+	pthread_mutex_unlock(&l->lock);
+	if (l->env != NULL)
+		rc = mdb_txn_begin(l->env, NULL, flags, txn);
+	if (rc == MDB_READERS_FULL && mdb_reader_check(l->env, &dead) == 0)
+		rc = mdb_txn_begin(l->env, NULL, flags, txn);
+	pthread_mutex_lock(&l->lock);
+	if (rc == MDB_PANIC && l->ntxns == 1) {
+		rc = env_open_again(l);
+		if (rc == 0)
+			rc = mdb_txn_begin(l->env, NULL, flags, txn);
+		else
+			env_close(l);
+	}
+	if (rc != 0)
+		l->ntxns--;
+	pthread_mutex_unlock(&l->lock);
+	return rc;
+}
+
+static void
+txn_end(struct lmdb_txn *t)
+{
+	pthread_mutex_lock(&t->l->lock);
+	t->l->ntxns--;
+	pthread_mutex_unlock(&t->l->lock);
+	free(t);
 }
 
 int
 lmdb_begin(struct lmdb *l, int write, struct lmdb_txn **out, struct err *e)
 {
-	unsigned int flags = write ? 0 : MDB_RDONLY;
 	MDB_txn *txn = NULL;
-	int rc, dead;
+	int rc;
 
 	*out = NULL;
-	rc = mdb_txn_begin(l->env, NULL, flags, &txn);
-	if (rc == MDB_READERS_FULL && mdb_reader_check(l->env, &dead) == 0)
-		rc = mdb_txn_begin(l->env, NULL, flags, &txn);
-	if (rc != 0)
+	if ((rc = txn_begin(l, write ? 0 : MDB_RDONLY, &txn)) != 0)
 		return err_lmdb(e, rc, "begin");
 	*out = xcalloc(1, sizeof(**out));
+	(*out)->l = l;
 	(*out)->txn = txn;
 	(*out)->write = write;
 	return 0;
@@ -216,7 +308,7 @@ lmdb_commit(struct lmdb_txn **tp, struct err *e)
 		if (rc != 0)
 			rv = err_lmdb(e, rc, "commit");
 	}
-	free(t);
+	txn_end(t);
 	return rv;
 }
 
@@ -229,7 +321,7 @@ lmdb_abort(struct lmdb_txn **tp)
 		return;
 	*tp = NULL;
 	mdb_txn_abort(t->txn);
-	free(t);
+	txn_end(t);
 }
 
 /* The first failure of a write spoils the transaction. */

@@ -16,7 +16,8 @@ struct lmdb_txn;
  * later calls fail with it and the commit aborts, so a chain of puts needs one
  * check.  Codes: MDB_MAP_FULL, ENOSPC ERR_NOSPACE; MDB_CORRUPTED and the like
  * ERR_CORRUPT; EIO ERR_IO; else ERR_DB.  All calls may block on the disk and
- * on another writer.
+ * on another writer.  Once a commit has failed, the next transaction that has
+ * no other beside it opens the database anew, so handles stay what they were.
  */
 #define LMDB_F_NOSYNC 0x1 /* survives kill -9, not a power cut */
 #define LMDB_F_RDONLY 0x2
@@ -35,7 +36,6 @@ void lmdb_close(struct lmdb **l); /* no transaction may be open */
  * transaction is open in this thread. */
 int lmdb_db_open(struct lmdb *l, const char *name, unsigned int *db_out,
     struct err *e);
-int lmdb_sync(struct lmdb *l, struct err *e);
 
 int lmdb_begin(struct lmdb *l, int write, struct lmdb_txn **out, struct err *e);
 /* Both consume the transaction, whatever happens, and make it NULL. */

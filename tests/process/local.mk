@@ -32,6 +32,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_admin_hints.py \
 	tests/process/test_adoption.py \
 	tests/process/test_auth.py \
+	tests/process/test_auth_faults.py \
 	tests/process/test_capacity.py \
 	tests/process/test_captured.py \
 	tests/process/test_captured_worker.py \

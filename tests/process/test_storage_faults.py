@@ -206,6 +206,54 @@ def test_nth_call_of_a_collection_fails(small, name):
     assert look_at(small)[f'snapshot {key_of(keep)}'] == whole_value(numbers)
 
 
+# ---- the validator's own record of new snapshots
+
+@pytest.fixture
+def recorded(request):
+    inst = prepare_small_validator(digests=workload.digests())
+    conf = inst.etc / 'datastores.d/store.conf'
+    conf.write_text(conf.read_text().replace('}', '\tverify-new = yes\n}'))
+    inst.disk = Disk(inst.dir, inst.dir / 'state/validator/verified')
+    inst.environment = inst.disk.environment
+    inst.start_validator()
+    with lent(inst, request):
+        yield inst
+
+
+def finished(w):
+    try:
+        w.finish()
+        return True
+    except Failed:
+        return False
+
+
+@pytest.mark.parametrize('name', ERRORS)
+def test_nth_call_of_a_record_fails(recorded, name):
+    """A backup is not lost for want of room; for any other reason it is
+    refused, and finished when it is asked for again."""
+    disk, refused = recorded.disk, 0
+    for n in disk.calls():
+        snap = new_group()
+        w = Worker(recorded).open(snap)
+        workload.prepare_backup(w, snap, [1, 2])
+        disk.fail_call(n, ERRORS[name])
+        told = finished(w)
+        disk.heal()
+        there = recorded.store().snapshot_path(snap).exists()
+        assert told == there and (told or name != 'ENOSPC'), f'call {n}'
+        if not told:
+            refused += 1
+            w.finish()
+        w.close()
+        state = wait_for(lambda: recorded.store().verify_state(snap))
+        assert state and state['state'] == 'ok'
+    assert n > 1 and (refused or name == 'ENOSPC')
+    if name == 'ENOSPC':
+        assert 'finish: cannot record a new snapshot' in \
+            (recorded.log / 'validator.log').read_text()
+
+
 def verify(inst, *snaps):
     """Both marks, and how the tasks ended."""
     ended = []

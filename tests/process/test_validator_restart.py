@@ -130,6 +130,41 @@ def test_finishing_goes_on_without_its_worker(val):
     assert wait_for(lambda: 'TASK OK' in task_log(Worker(val), w.upid)[-1])
 
 
+@pytest.mark.parametrize('given_up', [False, True],
+                         ids=['comes back', 'given up'])
+def test_a_commit_waits_for_its_datastore(val, given_up):
+    """Which was not there at the next start."""
+    w = finish_until_killed(val, 'finish-4')
+    w.close()
+    store, hidden = val.stores / 'store', val.stores / 'hidden'
+    store.rename(hidden)
+    try:
+        val.start_validator()
+        number = f'{w.session:016x}'
+        assert {s['id']: s['state'] for s in
+                val.admin_json('session', 'list')}[number] == 'finishing'
+        assert number in {x['session'] for x in
+                          val.admin_json('lock', 'list')}
+        assert 'waits for its datastore' in val.log_tail('validator')
+        if given_up:
+            val.admin('session', 'stop', number)
+            assert wait_for(lambda: not val.admin_json('lock', 'list'))
+            assert 'TASK ERROR' in task_log(Worker(val), w.upid)[-1]
+    finally:
+        hidden.rename(store)
+        val.restart_validator()
+    path = val.store().snapshot_path(w.snap)
+    if given_up:
+        wait_gone(val, w)
+        assert not path.exists()
+    else:
+        assert wait_for(path.exists)
+        assert wait_for(
+            lambda: 'TASK OK' in task_log(Worker(val), w.upid)[-1])
+    assert wait_for(lambda: not val.admin_json('lock', 'list'))
+    Worker(val).open(later(w.snap)).close()
+
+
 def test_who_does_not_come_back_is_reaped(val):
     inst = val
     snap = new_group()
