@@ -439,6 +439,8 @@
 	F(u64, n3, 0)    \
 	F(u64, n4, 0)    \
 	F(u64, n5, 0)    \
+	F(u64, n6, 0)    \
+	F(u64, n7, 0)    \
 	F(str, text, IPC_TEXT_MAX)
 
 /* ---- VJ, job to validator ---- */
@@ -464,8 +466,9 @@
 #define MSG_JOB_GC_STEP(F) F(u8, step, 0)
 
 /* Names of files in .chunks, each ended by NUL, to be removed if they are
- * still old.  JOB_REPLY: n0 chunks, n1 damaged ones and n2 temporary files
- * removed, n3 bytes in all; n4 chunks of n5 bytes became young. */
+ * old.  JOB_REPLY: n0 chunks, n1 damaged ones and n2 temporary files removed,
+ * n3 bytes in all; n4 chunks of n5 bytes are too young, and n6 of n7 bytes are
+ * younger than the oldest session. */
 #define MSG_JOB_GC_REMOVE(F) F(bytes, names, IPC_BULK_MAX)
 
 /* The figures of .gc-status (datastore-format 6.5); JOB_REPLY once that is

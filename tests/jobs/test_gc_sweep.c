@@ -23,7 +23,7 @@
 static struct gc_filter filter;
 static char proposed[64][80];
 static size_t nproposed;
-static bool stop, refuse;
+static bool stop, refuse, blind;
 static unsigned int progressed;
 
 static void
@@ -84,6 +84,7 @@ sweep_from(struct gc_swept *out, unsigned int sample, unsigned int first,
 	struct gc_sweep s = {
 	    .chunks_fd = fx.store->chunks_fd,
 	    .filter = &filter,
+	    .look = !blind,
 	    .cutoff = CUTOFF,
 	    .oldest = OLDEST,
 	    .sample = sample,
@@ -153,6 +154,31 @@ Test(gc_sweep, chunks_by_mark_and_age)
 	cr_expect_eq(s.disk_bytes, 140);
 	cr_expect_eq(progressed, STORE_PREFIXES);
 	cr_expect(gc_filter_all_seen(&filter));
+}
+
+/* Whoever takes the proposals looks; at all else the sweep does. */
+Test(gc_sweep, without_a_look_all_unmarked_chunks_are_proposed)
+{
+	struct digest marked = fixture_digest(1), old = fixture_digest(2),
+		      young = fixture_digest(3);
+	struct gc_swept s;
+
+	gc_filter_mark(&filter, &marked);
+	make(&marked, "", 5, 100);
+	make(&old, "", 5, 10);
+	make(&young, "", OLDEST, 20);
+	make(&young, ".0.bad", OLDEST, 40);
+	make(&young, ".tmp_aZ09bY", OLDEST, 80);
+	blind = true;
+	cr_assert_eq(sweep(&s, 1, NULL), 0);
+	cr_expect_eq(nproposed, 2);
+	cr_expect(is_proposed(&old, ""));
+	cr_expect(is_proposed(&young, ""));
+	cr_expect_eq(s.old_chunks, 2);
+	cr_expect_eq(s.old_bytes, 0);
+	cr_expect_eq(s.pending_chunks, 0);
+	cr_expect_eq(s.disk_chunks, 1);
+	cr_expect_eq(s.disk_bytes, 140);
 }
 
 /* A renamed one is as good as none. */

@@ -436,17 +436,16 @@ Test(chunk_store, ends_with_the_verified_one_whoever_comes_last)
 
 /* --- garbage --- */
 
-static enum chunk_remove_result
-remove_old(const char *name, uint64_t *size_out)
+static struct chunk_removal
+remove_old(const char *name)
 {
 	struct atime_cutoff cutoff = atime_cutoff_now(1000, 10);
-	enum chunk_remove_result r = CHUNK_REMOVE_NONE;
+	struct chunk_removal c;
 	struct err e = {0};
 
-	cr_assert_eq(chunk_remove_old(fx.store, name, &cutoff, &r, size_out,
-			 &e),
-	    0, "%s", e.msg);
-	return r;
+	cr_assert_eq(chunk_remove_old(fx.store, name, &cutoff, &c, &e), 0, "%s",
+	    e.msg);
+	return c;
 }
 
 static void
@@ -470,30 +469,35 @@ Test(chunk_store, old_files_are_removed)
 	    ".tmp_aB3dE6"};
 	struct digest d = fixture_digest(1);
 	char name[100], path[200];
-	uint64_t size;
+	struct chunk_removal c;
 	size_t i;
 
 	for (i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
 		make_with_times(&d, tails[i], 999, 999, name);
-		cr_expect_eq(remove_old(name, &size), CHUNK_REMOVE_DONE);
-		cr_expect_eq(size, 10);
+		c = remove_old(name);
+		cr_expect_eq(c.result, CHUNK_REMOVE_DONE);
+		cr_expect_eq(c.size, 10);
 		snprintf(path, sizeof(path), ".chunks/%.4s/%s", name, name);
 		cr_expect_not(fixture_exists(path));
-		cr_expect_eq(remove_old(name, &size), CHUNK_REMOVE_NONE);
+		cr_expect_eq(remove_old(name).result, CHUNK_REMOVE_NONE);
 	}
 }
 
 Test(chunk_store, young_files_stay)
 {
 	struct digest d = fixture_digest(1);
+	struct chunk_removal c;
 	char name[100];
-	uint64_t size;
 
 	make_with_times(&d, "", 1000, 5, name);
-	cr_expect_eq(remove_old(name, &size), CHUNK_REMOVE_YOUNG);
-	cr_expect_eq(size, 10);
-	make_with_times(&d, "", 5, 1000, name);
-	cr_expect_eq(remove_old(name, &size), CHUNK_REMOVE_YOUNG);
+	c = remove_old(name);
+	cr_expect_eq(c.result, CHUNK_REMOVE_YOUNG);
+	cr_expect_eq(c.size, 10);
+	cr_expect_eq(c.used, 1000);
+	make_with_times(&d, "", 5, 1001, name);
+	c = remove_old(name);
+	cr_expect_eq(c.result, CHUNK_REMOVE_YOUNG);
+	cr_expect_eq(c.used, 1001);
 }
 
 /* It may have been used after the clock was set back. */
@@ -501,22 +505,20 @@ Test(chunk_store, nothing_goes_once_the_clock_was_set_back)
 {
 	struct atime_cutoff cutoff = atime_cutoff_now(1000, 10);
 	struct digest d = fixture_digest(1);
-	enum chunk_remove_result r;
+	struct chunk_removal c;
 	char name[100], path[200];
 	struct err e;
-	uint64_t size;
 
 	make_with_times(&d, "", 5, 5, name);
 	cutoff.clock_start += 20;
-	cr_expect_eq(chunk_remove_old(fx.store, name, &cutoff, &r, &size, &e),
-	    -1);
+	cr_expect_eq(chunk_remove_old(fx.store, name, &cutoff, &c, &e), -1);
 	cr_expect_eq(e.code, ERR_ABORTED);
 	fixture_chunk_path(&d, path);
 	cr_assert(fixture_exists(path));
 	cutoff.clock_start -= 15;
-	cr_expect_eq(chunk_remove_old(fx.store, name, &cutoff, &r, &size, &e),
-	    0, "within what is allowed for");
-	cr_expect_eq(r, CHUNK_REMOVE_DONE);
+	cr_expect_eq(chunk_remove_old(fx.store, name, &cutoff, &c, &e), 0,
+	    "within what is allowed for");
+	cr_expect_eq(c.result, CHUNK_REMOVE_DONE);
 }
 
 /* What gave it a new time comes before. */
@@ -525,7 +527,6 @@ Test(chunk_store, duplicate_upload_keeps_an_old_chunk)
 	const struct timespec old[2] = {{.tv_sec = 5}, {.tv_sec = 5}};
 	struct digest d = fixture_digest(1);
 	char path[200];
-	uint64_t size;
 	uint8_t *blob;
 	size_t len;
 
@@ -534,7 +535,7 @@ Test(chunk_store, duplicate_upload_keeps_an_old_chunk)
 	fixture_chunk_path(&d, path);
 	cr_assert_eq(utimensat(fx.store->root_fd, path, old, 0), 0);
 	must_put(&d, blob, len, true, CHUNK_PUT_DUPLICATE);
-	cr_expect_eq(remove_old(strrchr(path, '/') + 1, &size),
+	cr_expect_eq(remove_old(strrchr(path, '/') + 1).result,
 	    CHUNK_REMOVE_YOUNG);
 	must_hold(&d, blob, len);
 	free(blob);
@@ -552,14 +553,13 @@ Test(chunk_store, nothing_else_is_removed)
 	    "0000000000000000000000000000000000000000000000000000000000000000."
 	    "tmp_../..x"};
 	struct atime_cutoff cutoff = atime_cutoff_now(INT64_MAX, 10);
-	enum chunk_remove_result r;
+	struct chunk_removal c;
 	struct err e;
-	uint64_t size;
 	size_t i;
 
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		cr_expect_eq(chunk_remove_old(fx.store, names[i], &cutoff, &r,
-				 &size, &e),
+		cr_expect_eq(chunk_remove_old(fx.store, names[i], &cutoff, &c,
+				 &e),
 		    -1, "%s", names[i]);
 		cr_expect_eq(e.code, ERR_INVALID);
 	}
@@ -570,11 +570,10 @@ Test(chunk_store, folder_with_a_chunks_name_is_not_removed)
 {
 	struct digest d = fixture_digest(1);
 	char path[200];
-	uint64_t size;
 
 	fixture_chunk_path(&d, path);
 	cr_assert_eq(mkdirat(fx.store->root_fd, path, 0700), 0);
-	cr_expect_eq(remove_old(strrchr(path, '/') + 1, &size),
+	cr_expect_eq(remove_old(strrchr(path, '/') + 1).result,
 	    CHUNK_REMOVE_NONE);
 	cr_expect(fixture_exists(path));
 }

@@ -26,9 +26,11 @@
 #define PASS_WAIT_MS 10000 /* at most, between two passes */
 #define SWEEP_THREADS 4
 #define SWEEP_WINDOW 8 /* requests on their way */
-/* With more chunks, sizes are taken from one folder of SAMPLE. */
+/* With more chunks, sizes are taken of so many at least, which tells of all to
+ * about a hundredth: a look at each costs a disk a seek. */
 #define SIZES_MAX 200000
-#define SAMPLE 16
+#define SIZES_SAMPLED 12500
+#define SAMPLE_MAX 4096u /* folders for one */
 #define MISSING_NAMED 20u
 
 struct gc_run {
@@ -39,8 +41,8 @@ struct gc_run {
 	uint64_t oldest;
 	struct gc_filter filter;
 	struct gc_marks marks;
-	struct gc_swept swept;
-	bool estimated;
+	struct gc_swept swept; /* of what was proposed and stays */
+	unsigned int sample;   /* sizes come from one folder of so many */
 	unsigned int on_their_way;
 	unsigned int percent; /* said last */
 	uint64_t phase_ms;    /* began then */
@@ -249,6 +251,8 @@ removed(struct gc_run *g, struct err *e)
 	g->result.removed_bytes += r.n3;
 	g->swept.pending_chunks += r.n4;
 	g->swept.pending_bytes += r.n5;
+	g->swept.disk_chunks += r.n6;
+	g->swept.disk_bytes += r.n7;
 	return job_reply_check(&r, e);
 }
 
@@ -305,11 +309,22 @@ count(struct gc_run *g, const struct gc_swept *s)
 	}
 	r->index_file_count = g->marks.files;
 	r->index_data_bytes = g->marks.bytes;
-	r->disk_bytes = s->disk_bytes;
-	r->disk_chunks = s->disk_chunks;
+	r->disk_bytes = g->swept.disk_bytes + s->disk_bytes;
+	r->disk_chunks = g->swept.disk_chunks + s->disk_chunks;
 	r->pending_bytes = g->swept.pending_bytes + s->pending_bytes;
 	r->pending_chunks = g->swept.pending_chunks + s->pending_chunks;
 	r->still_bad = s->still_bad + s->old_bad - r->removed_bad;
+}
+
+static unsigned int
+sample_of(uint64_t chunks)
+{
+	unsigned int n = 1;
+
+	if (chunks > SIZES_MAX)
+		while (n < SAMPLE_MAX && chunks / (2 * n) >= SIZES_SAMPLED)
+			n *= 2;
+	return n;
 }
 
 static int
@@ -320,7 +335,7 @@ phase2(struct gc_run *g)
 	    .filter = &g->filter,
 	    .cutoff = (int64_t)g->cutoff,
 	    .oldest = (int64_t)g->oldest,
-	    .sample = 1,
+	    .look = g->dry_run,
 	    .threads = SWEEP_THREADS,
 	    .is_stopped = is_stopped,
 	    .propose = propose,
@@ -337,11 +352,8 @@ phase2(struct gc_run *g)
 		return -1;
 	g->percent = 0;
 	g->phase_ms = io_monotonic_ms();
-	if (g->filter.marked > SIZES_MAX) {
-		g->estimated = true;
-		s.sample = SAMPLE;
-		s.sample_first = random_below(SAMPLE);
-	}
+	s.sample = g->sample = sample_of(g->filter.marked);
+	s.sample_first = random_below(s.sample);
 	rv = gc_sweep(&s, &swept, g->e);
 	/* All of them: a socket that is closed with something unread may lose
 	 * what was sent last, which says how this ends. */
@@ -392,11 +404,11 @@ report_usage(struct gc_run *g)
 		    BYTES(r->disk_bytes / r->disk_chunks));
 	job_log(g->j, "marking took %.3f s, sweeping %.3f s",
 	    (double)g->took_ms[0] / 1000, (double)g->took_ms[1] / 1000);
-	if (g->estimated)
+	if (g->sample > 1)
 		job_log(g->j,
 		    "The usage on disk is an estimate: sizes were taken from "
-		    "one folder in %d",
-		    SAMPLE);
+		    "one folder in %u",
+		    g->sample);
 }
 
 static void

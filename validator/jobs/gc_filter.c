@@ -105,6 +105,15 @@ gc_filter_mark(struct gc_filter *f, const struct digest *d)
 	f->marked += missing != 0;
 }
 
+void
+gc_filter_prefetch(const struct gc_filter *f, const struct digest *d)
+{
+	uint64_t bits, *w = place(f, d, &bits);
+
+	__builtin_prefetch(w);
+	__builtin_prefetch(w + BLOCK_WORDS, 1);
+}
+
 bool
 gc_filter_has(const struct gc_filter *f, const struct digest *d)
 {

@@ -36,6 +36,9 @@ struct gc_filter {
 int gc_filter_init(struct gc_filter *f, uint64_t nchunks, struct err *e);
 void gc_filter_fini(struct gc_filter *f);
 void gc_filter_mark(struct gc_filter *f, const struct digest *d);
+/* It is looked for soon: whoever says so of several before waits for memory
+ * once. */
+void gc_filter_prefetch(const struct gc_filter *f, const struct digest *d);
 bool gc_filter_has(const struct gc_filter *f, const struct digest *d);
 /* The same; remembers that it was seen, if so. */
 bool gc_filter_see(struct gc_filter *f, const struct digest *d);

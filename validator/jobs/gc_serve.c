@@ -1,8 +1,8 @@
 /*
  * Garbage collection, the validator's part (gc.h).  Runs in the loop; what
  * touches the store runs in its threads.  The job only proposes: what is
- * removed is looked at again here, in order with whoever stores that chunk
- * now, and must be older than the cutoff that was fixed at the start.
+ * removed is looked at here, in order with whoever stores that chunk now, and
+ * must be older than the cutoff that was fixed at the start.
  */
 #include "config.h"
 
@@ -35,6 +35,7 @@ struct gc {
 	struct validator *v;
 	struct vstore *vs;
 	struct atime_cutoff cutoff;
+	int64_t oldest; /* session, or the start */
 	bool dry_run;
 	struct store_flow flow;
 	struct running_job *waiting; /* for the answer to a step */
@@ -144,6 +145,7 @@ struct removal {
 	struct store *store;
 	uint64_t seq;
 	struct atime_cutoff cutoff;
+	int64_t oldest;
 	char *names;
 	size_t len;
 	struct msg_JOB_REPLY sum;
@@ -151,32 +153,41 @@ struct removal {
 	struct err err;
 };
 
+static void
+count_removed(struct removal *d, enum chunk_name kind, uint64_t size)
+{
+	d->sum.n0 += kind == CHUNK_NAME_CHUNK;
+	d->sum.n1 += kind == CHUNK_NAME_BAD;
+	d->sum.n2 += kind == CHUNK_NAME_TEMP;
+	d->sum.n3 += size;
+}
+
+static void
+count_young(struct removal *d, const struct chunk_removal *c)
+{
+	if (c->used < d->oldest) {
+		d->sum.n4++;
+		d->sum.n5 += c->size;
+	} else {
+		d->sum.n6++;
+		d->sum.n7 += c->size;
+	}
+}
+
 static int
 remove_one(struct removal *d, const char *name, struct err *e)
 {
-	enum chunk_remove_result result;
+	struct chunk_removal c;
 	struct digest digest;
-	uint64_t size;
+	enum chunk_name kind;
 
-	if (chunk_remove_old(d->store, name, &d->cutoff, &result, &size, e) ==
-	    -1)
+	if (chunk_remove_old(d->store, name, &d->cutoff, &c, e) == -1)
 		return -1;
-	switch (chunk_name_parse(name, &digest)) {
-	case CHUNK_NAME_CHUNK:
-		d->sum.n0 += result == CHUNK_REMOVE_DONE;
-		d->sum.n4 += result == CHUNK_REMOVE_YOUNG;
-		d->sum.n5 += result == CHUNK_REMOVE_YOUNG ? size : 0;
-		break;
-	case CHUNK_NAME_BAD:
-		d->sum.n1 += result == CHUNK_REMOVE_DONE;
-		break;
-	case CHUNK_NAME_TEMP:
-		d->sum.n2 += result == CHUNK_REMOVE_DONE;
-		break;
-	case CHUNK_NAME_OTHER:
-		break;
-	}
-	d->sum.n3 += result == CHUNK_REMOVE_DONE ? size : 0;
+	kind = chunk_name_parse(name, &digest);
+	if (c.result == CHUNK_REMOVE_DONE)
+		count_removed(d, kind, c.size);
+	else if (c.result == CHUNK_REMOVE_YOUNG && kind == CHUNK_NAME_CHUNK)
+		count_young(d, &c);
 	return 0;
 }
 
@@ -227,6 +238,7 @@ JOB_HANDLER(gc_remove)
 	d->store = g->vs->store;
 	d->seq = m->seq;
 	d->cutoff = g->cutoff;
+	d->oldest = g->oldest;
 	d->names = xmemdup((const char *)msg.names, msg.names_len);
 	d->len = msg.names_len;
 	d->rv = err_set(&d->err, ERR_ABORTED, "validator ends");
@@ -352,6 +364,7 @@ gc_fix_cutoff(struct gc *g, struct sbuf *args)
 	int64_t cutoff;
 
 	sessions_each(g->v->sessions, find_oldest, &o);
+	g->oldest = o.time;
 	cutoff = o.time - margin_s - CUTOFF_SLACK_S;
 	g->cutoff = atime_cutoff_now(cutoff < 0 ? 0 : cutoff,
 	    margin_s + CUTOFF_SLACK_S - 1);

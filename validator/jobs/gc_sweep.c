@@ -32,6 +32,7 @@
 #define BATCH_BYTES ((size_t)GC_BATCH_NAMES * (CHUNK_NAME_LEN_MAX + 1))
 #define QUEUE_MAX 64 /* batches that wait for the main thread */
 #define TICK_MS 200
+#define SEEN_MAX 32 /* names whose places in the filter are fetched at once */
 #define FOLDERS_AT_ONCE 16u /* for a thread: STORE_PREFIXES is a multiple */
 
 struct batch {
@@ -57,6 +58,13 @@ struct sweeper {
 	struct gc_swept total;
 };
 
+/* A name that was read; lent by the folder's entries. */
+struct seen {
+	const char *name;
+	enum chunk_name kind;
+	struct digest digest;
+};
+
 /* A thread at a folder. */
 struct folder {
 	struct sweeper *w;
@@ -65,6 +73,8 @@ struct folder {
 	bool sizes;
 	struct gc_swept sum;
 	struct batch *batch; /* being filled */
+	struct seen seen[SEEN_MAX];
+	unsigned int nseen;
 	_Alignas(struct dirent64) char entries[32768];
 };
 
@@ -135,6 +145,11 @@ see_chunk(struct folder *f, const char *name, const struct digest *d)
 		}
 		return;
 	}
+	if (!s->look) {
+		f->sum.old_chunks++;
+		propose(f, name);
+		return;
+	}
 	if (!look(f, name, &st))
 		return;
 	size = (uint64_t)st.st_size;
@@ -188,26 +203,42 @@ see_temp(struct folder *f, const char *name)
 }
 
 static void
-see(struct folder *f, const char *name)
+see_all(struct folder *f)
 {
-	struct digest d;
+	const struct seen *s;
+
+	for (s = f->seen; s < f->seen + f->nseen; s++)
+		switch (s->kind) {
+		case CHUNK_NAME_CHUNK:
+			see_chunk(f, s->name, &s->digest);
+			break;
+		case CHUNK_NAME_BAD:
+			see_bad(f, s->name, &s->digest);
+			break;
+		case CHUNK_NAME_TEMP:
+			see_temp(f, s->name);
+			break;
+		case CHUNK_NAME_OTHER:
+			break;
+		}
+	f->nseen = 0;
+}
+
+static void
+read_name(struct folder *f, const char *name)
+{
+	struct seen *s = &f->seen[f->nseen];
 
 	/* One in a wrong folder is nobody's. */
 	if (memcmp(name, f->prefix, 4) != 0)
 		return;
-	switch (chunk_name_parse(name, &d)) {
-	case CHUNK_NAME_CHUNK:
-		see_chunk(f, name, &d);
-		break;
-	case CHUNK_NAME_BAD:
-		see_bad(f, name, &d);
-		break;
-	case CHUNK_NAME_TEMP:
-		see_temp(f, name);
-		break;
-	case CHUNK_NAME_OTHER:
-		break;
-	}
+	s->name = name;
+	s->kind = chunk_name_parse(name, &s->digest);
+	if (s->kind == CHUNK_NAME_OTHER)
+		return;
+	gc_filter_prefetch(f->w->s->filter, &s->digest);
+	if (++f->nseen == SEEN_MAX)
+		see_all(f);
 }
 
 /* -1 without error if it is not there. */
@@ -248,11 +279,13 @@ folder_sweep(struct folder *f, struct err *e)
 	f->fd = folder_fd(f->w->s->chunks_fd, f->prefix, e);
 	if (f->fd == -1)
 		return e->code == ERR_OK ? 0 : -1;
-	while ((n = getdents64(f->fd, f->entries, sizeof(f->entries))) > 0)
+	while ((n = getdents64(f->fd, f->entries, sizeof(f->entries))) > 0) {
 		for (i = 0; i < n; i += d->d_reclen) {
 			d = (const struct dirent64 *)(f->entries + i);
-			see(f, d->d_name);
+			read_name(f, d->d_name);
 		}
+		see_all(f);
+	}
 	if (n == -1)
 		rv = err_errno(e, errno, "cannot list chunk folder %s",
 		    f->prefix);

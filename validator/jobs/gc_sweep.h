@@ -10,16 +10,18 @@ struct gc_filter;
 
 /*
  * Sweeping: lists the folders of .chunks, several at a time, and proposes
- * what is neither marked nor young.  A marked chunk costs no system call of
- * its own.
+ * what is not marked.  Most chunks cost no system call of their own.
  */
 #define GC_BATCH_NAMES 256
 
 struct gc_sweep {
 	int chunks_fd;            /* lent, as the filter */
 	struct gc_filter *filter; /* learns what was seen */
-	int64_t cutoff;           /* older than this: garbage */
-	int64_t oldest;           /* older than this: pending */
+	/* Looks at chunks that are not marked, to propose only what is old;
+	 * else whoever takes a proposal has to. */
+	bool look;
+	int64_t cutoff; /* older than this: garbage */
+	int64_t oldest; /* older than this: pending */
 	/* Sizes of marked chunks are taken in one folder of so many, from this
 	 * one on, and multiplied; 1: of all. */
 	unsigned int sample;
@@ -46,7 +48,7 @@ struct gc_swept {
 	uint64_t old_chunks; /* proposed */
 	uint64_t old_bad;
 	uint64_t old_temp;
-	uint64_t old_bytes;
+	uint64_t old_bytes; /* without those that were not looked at */
 };
 
 int gc_sweep(const struct gc_sweep *s, struct gc_swept *out, struct err *e);

@@ -428,35 +428,33 @@ chunk_rename_bad(struct store *s, const struct digest *d, int fd, int *n_out,
 
 static int
 remove_locked(struct store *s, const struct digest *d, const char *path,
-    const struct atime_cutoff *cutoff, enum chunk_remove_result *result_out,
-    uint64_t *size_out, struct err *e)
+    const struct atime_cutoff *cutoff, struct chunk_removal *out, struct err *e)
 {
 	struct stat st;
 
-	*result_out = CHUNK_REMOVE_NONE;
-	*size_out = 0;
+	*out = (struct chunk_removal){.result = CHUNK_REMOVE_NONE};
 	if (fstatat(s->chunks_fd, path, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return errno == ENOENT ? 0 : err_chunk(e, errno, "look at", d);
 	if (!S_ISREG(st.st_mode))
 		return 0;
-	*size_out = (uint64_t)st.st_size;
-	*result_out = CHUNK_REMOVE_YOUNG;
-	if (st.st_atim.tv_sec >= cutoff->time ||
-	    st.st_mtim.tv_sec >= cutoff->time)
+	out->size = (uint64_t)st.st_size;
+	out->used = st.st_atim.tv_sec > st.st_mtim.tv_sec ? st.st_atim.tv_sec
+							  : st.st_mtim.tv_sec;
+	out->result = CHUNK_REMOVE_YOUNG;
+	if (out->used >= cutoff->time)
 		return 0;
 	/* Under the lock: an upload before it has the clock that we see. */
 	if (atime_cutoff_check(cutoff, e) == -1)
 		return -1;
 	if (unlinkat(s->chunks_fd, path, 0) == -1)
 		return err_chunk(e, errno, "remove unused", d);
-	*result_out = CHUNK_REMOVE_DONE;
+	out->result = CHUNK_REMOVE_DONE;
 	return 0;
 }
 
 int
 chunk_remove_old(struct store *s, const char *name,
-    const struct atime_cutoff *cutoff, enum chunk_remove_result *result_out,
-    uint64_t *size_out, struct err *e)
+    const struct atime_cutoff *cutoff, struct chunk_removal *out, struct err *e)
 {
 	char path[4 + 1 + CHUNK_NAME_LEN_MAX + 1];
 	pthread_mutex_t *stripe;
@@ -470,7 +468,7 @@ chunk_remove_old(struct store *s, const char *name,
 	snprintf(path, sizeof(path), "%.4s/%s", name, name);
 	stripe = stripe_of(s, &d);
 	pthread_mutex_lock(stripe);
-	rv = remove_locked(s, &d, path, cutoff, result_out, size_out, e);
+	rv = remove_locked(s, &d, path, cutoff, out, e);
 	pthread_mutex_unlock(stripe);
 	return rv;
 }

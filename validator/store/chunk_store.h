@@ -88,18 +88,22 @@ int chunk_touch(struct store *s, const struct digest *d, struct err *e);
  * For garbage collection.  Removes a file of .chunks by its name (a chunk, a
  * damaged one, a temporary file), if it is a regular file that was last
  * written or used before the cutoff; whoever stores that chunk now comes
- * before or after, never between.  size_out: of what was removed, or is too
- * young.  ERR_INVALID for any other name, ERR_ABORTED if the clock makes what
- * is used now look old.
+ * before or after, never between.  ERR_INVALID for any other name, ERR_ABORTED
+ * if the clock makes what is used now look old.
  */
-enum chunk_remove_result {
-	CHUNK_REMOVE_DONE,
-	CHUNK_REMOVE_YOUNG,
-	CHUNK_REMOVE_NONE, /* nothing there, or no regular file */
+struct chunk_removal {
+	enum {
+		CHUNK_REMOVE_DONE,
+		CHUNK_REMOVE_YOUNG,
+		CHUNK_REMOVE_NONE, /* nothing there, or no regular file */
+	} result;
+	/* Unless there is none: */
+	uint64_t size;
+	int64_t used; /* when it was last written or used, Unix seconds */
 };
 int chunk_remove_old(struct store *s, const char *name,
-    const struct atime_cutoff *cutoff, enum chunk_remove_result *result_out,
-    uint64_t *size_out, struct err *e);
+    const struct atime_cutoff *cutoff, struct chunk_removal *out,
+    struct err *e);
 
 /* Renames a damaged chunk to <digest>.N.bad (datastore-format 7.3); n_out, if
  * not NULL, gets N.  fd: the file that was judged; if it is not there any
