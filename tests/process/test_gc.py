@@ -180,7 +180,17 @@ def test_young_chunks_stay(val):
     lines = collect(val)
     assert has(val, 10) == [True]
     assert any(x.startswith('Pending removals: ') for x in lines)
-    assert status(val)['last']['pending-chunks'] == 1
+    last = status(val)['last']
+    assert last['pending-chunks'] == 1
+    assert last['pending-bytes'] == \
+        val.store().chunk_path(chunk(10)[1]).stat().st_size
+    # One that is younger than all sessions may belong to any of them.
+    make_old(val, time.time() + HOUR)
+    collect(val)
+    now = status(val)['last']
+    assert now['pending-chunks'] == 0
+    assert now['disk-chunks'] == last['disk-chunks'] + 1
+    assert now['disk-bytes'] == last['disk-bytes'] + last['pending-bytes']
     make_old(val)
     collect(val)
     assert has(val, 10) == [False]
