@@ -485,6 +485,13 @@
 	F(u64, removed_bad, 0)      \
 	F(u64, still_bad, 0)
 
+/* Which chunks were known to be damaged or missing when the collection began,
+ * from this one on; the answer is JOB_GC_LOST_LIST.  A JOB_GC_REMOVE of one
+ * that is not there says that nobody needs it, so it is forgotten. */
+#define MSG_JOB_GC_LOST(F) F(u64, first, 0)
+/* As many as fit; empty: there are no more. */
+#define MSG_JOB_GC_LOST_LIST(F) F(bytes, digests, IPC_BULK_MAX)
+
 /* ---- VJ, of a verification ---- */
 
 /* The answer to JOB_CHECKER: a checker's socket (channel VC) and its arena,

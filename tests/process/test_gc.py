@@ -15,7 +15,7 @@ import pytest
 from deaths import jobs
 from faults import Faults
 from instance import start_time, wait_for
-from pbs import CHUNK, blob
+from pbs import CHUNK, blob, fixed_csum
 from store import time_text
 from turns import Turns
 from vtools import (backup, chunk, failure, later, lent, make_small_validator,
@@ -273,6 +273,72 @@ def test_missing_chunks_are_named(val):
     backup(val, new_group(), [2, 3])
     collect(val)
     assert has(val, 1, 2, 3, 4) == [True] * 4
+
+
+def known_damage(inst):
+    """How many chunks are known to be damaged or missing."""
+    return inst.admin_json('datastore', 'list')[0]['damaged-chunks']
+
+
+def listed_backup(inst, numbers):
+    """The same as backup(), with a manifest by which it can be verified."""
+    snap = new_group()
+    w = Worker(inst).open(snap)
+    upload_image(w, 'a.img.fidx', [chunk(n) for n in numbers])
+    w.put_blob('index.json.blob', manifest(snap, [{
+        'filename': 'a.img.fidx', 'crypt-mode': 'none',
+        'size': len(numbers) * CHUNK,
+        'csum': fixed_csum([chunk(n)[1] for n in numbers]).hex()}]))
+    w.finish()
+    w.close()
+    return snap
+
+
+def verify(inst, snapshot):
+    """Of one that has bad or missing chunks."""
+    upid = inst.admin('verify', 'store', '--snapshot',
+                      f'{snapshot[0]}/{snapshot[1]}/'
+                      f'{time_text(snapshot[2])}').strip()
+    assert finish(inst, upid)[-1].startswith('TASK ERROR: ')
+
+
+def test_damage_that_nobody_needs_is_forgotten(val):
+    store = val.store()
+    a, b = (listed_backup(val, numbers)
+            for numbers in ([600, 601, 602], [602]))
+    store.remove_chunk(chunk(600)[1])
+    store.remove_chunk(chunk(602)[1])
+    path = store.chunk_path(chunk(601)[1])
+    path.write_bytes(b'x' * path.stat().st_size)
+    verify(val, a)
+    assert known_damage(val) == 3
+    finish(val, start(val))
+    assert known_damage(val) == 3, 'all are referred to'
+    forget(val, a)
+    finish(val, start(val, '--dry-run'))
+    assert known_damage(val) == 3
+    assert 'Forgot damaged or missing chunks that nothing refers to: 2' in \
+        finish(val, start(val))
+    assert known_damage(val) == 1
+    forget(val, b)
+    collect(val)
+    assert known_damage(val) == 0
+    # Another start of the validator knows no more.
+    val.restart_validator()
+    assert known_damage(val) == 0
+
+
+def test_damage_found_during_a_collection_is_kept(val):
+    """Its index may have come and gone unseen; the next one forgets it."""
+    snap = listed_backup(val, [610])
+    val.store().remove_chunk(chunk(610)[1])
+    upid = start_held(val, 'list')
+    verify(val, snap)
+    forget(val, snap)
+    assert go_on(val, 'list', upid)[-1] == 'TASK OK'
+    assert known_damage(val) == 1
+    collect(val)
+    assert known_damage(val) == 0
 
 
 def test_index_outside_of_the_scheme_counts(val):

@@ -9,11 +9,13 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "common/err.h"
 #include "common/io.h"
+#include "common/mem.h"
 #include "common/str.h"
 #include "validator/jobs/gc_filter.h"
 #include "validator/jobs/gc_mark.h"
@@ -281,6 +283,19 @@ propose(void *arg, const char *names, size_t len, size_t n, struct err *e)
 	return 0;
 }
 
+/* Takes the answers to all proposals: a socket that is closed with something
+ * unread may lose what was sent last, which says how this ends. */
+static int
+all_removed(struct gc_run *g, int rv)
+{
+	struct err later;
+
+	while (g->on_their_way > 0)
+		if (removed(g, rv == 0 ? g->e : &later) == -1)
+			rv = -1;
+	return rv;
+}
+
 static int
 progress(void *arg, unsigned int folders, uint64_t chunks, struct err *e)
 {
@@ -344,7 +359,6 @@ phase2(struct gc_run *g)
 	};
 	struct msg_JOB_REPLY reply;
 	struct gc_swept swept;
-	struct err later;
 	int rv;
 
 	job_log(g->j, "Start GC phase2 (sweep unused chunks)");
@@ -354,14 +368,79 @@ phase2(struct gc_run *g)
 	g->phase_ms = io_monotonic_ms();
 	s.sample = g->sample = sample_of(g->filter.marked);
 	s.sample_first = random_below(s.sample);
-	rv = gc_sweep(&s, &swept, g->e);
-	/* All of them: a socket that is closed with something unread may lose
-	 * what was sent last, which says how this ends. */
-	while (g->on_their_way > 0)
-		if (removed(g, rv == 0 ? g->e : &later) == -1)
-			rv = -1;
+	rv = all_removed(g, gc_sweep(&s, &swept, g->e));
 	if (rv == 0)
 		count(g, &swept);
+	return rv;
+}
+
+/* How many there are from this one on in out, 0 at the end; lent. */
+static int
+ask_lost(struct gc_run *g, uint64_t first, struct ipc_msg *m,
+    struct msg_JOB_GC_LOST_LIST *out)
+{
+	const struct msg_JOB_GC_LOST ask = {.first = first};
+	uint8_t buf[MSG_MAX_JOB_GC_LOST];
+	struct wire_w w;
+
+	wire_w_init(&w, buf, sizeof(buf));
+	msg_put_JOB_GC_LOST(&w, &ask);
+	if (job_send(g->j, MSG_ID_JOB_GC_LOST, buf, wire_w_len(&w), NULL,
+		g->e) == -1 ||
+	    job_recv(g->j, m, g->e) == -1)
+		return -1;
+	if (m->type != MSG_ID_JOB_GC_LOST_LIST ||
+	    msg_get_JOB_GC_LOST_LIST(&m->body, out) == -1 ||
+	    out->digests_len % DIGEST_LEN != 0)
+		return err_set(g->e, ERR_PROTO,
+		    "wrong answer of the validator");
+	return 0;
+}
+
+static int
+propose_unused(struct gc_run *g, const uint8_t *digests, size_t n)
+{
+	char names[GC_BATCH_NAMES][DIGEST_HEX_LEN + 1];
+	struct digest d;
+	size_t i, k = 0;
+
+	for (i = 0; i < n; i++) {
+		memcpy(d.b, digests + i * DIGEST_LEN, sizeof(d.b));
+		if (!gc_filter_has(&g->filter, &d))
+			digest_to_hex(&d, names[k++]);
+		if (k == GC_BATCH_NAMES || (i + 1 == n && k > 0)) {
+			if (propose(g, names[0], k * sizeof(names[0]), k,
+				g->e) == -1)
+				return -1;
+			k = 0;
+		}
+	}
+	return 0;
+}
+
+/* Chunks that are known to be damaged or missing, and that nothing refers to
+ * any more: proposed like others, they turn out not to be there. */
+static int
+forget_lost(struct gc_run *g)
+{
+	struct msg_JOB_GC_LOST_LIST list;
+	uint64_t first = 0;
+	struct ipc_msg m;
+	uint8_t *digests;
+	size_t n;
+	int rv;
+
+	do {
+		if (job_check_stop(g->j, g->e) == -1 ||
+		    ask_lost(g, first, &m, &list) == -1)
+			return -1;
+		n = list.digests_len / DIGEST_LEN;
+		/* Answers to proposals take its place. */
+		digests = xmemdup(list.digests, list.digests_len);
+		rv = all_removed(g, propose_unused(g, digests, n));
+		free(digests);
+		first += n;
+	} while (rv == 0 && n > 0);
 	return rv;
 }
 
@@ -465,7 +544,7 @@ collect(struct gc_run *g)
 	if (phase1(g) == -1)
 		return -1;
 	g->took_ms[0] = io_monotonic_ms() - start;
-	if (phase2(g) == -1)
+	if (phase2(g) == -1 || (!g->dry_run && forget_lost(g) == -1))
 		return -1;
 	g->took_ms[1] = io_monotonic_ms() - start - g->took_ms[0];
 	report_garbage(g);

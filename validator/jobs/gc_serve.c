@@ -8,6 +8,7 @@
 
 #include "validator/jobs/gc.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -22,6 +23,7 @@
 #include "validator/session.h"
 #include "validator/store/chunk_name.h"
 #include "validator/store/chunk_store.h"
+#include "validator/store/damage.h"
 #include "validator/store/layout.h"
 #include "validator/task.h"
 #include "validator/validator.h"
@@ -37,6 +39,10 @@ struct gc {
 	struct atime_cutoff cutoff;
 	int64_t oldest; /* session, or the start */
 	bool dry_run;
+	struct digest *lost; /* damaged or missing when it began */
+	size_t nlost;
+	uint64_t adds; /* damage_adds() then */
+	uint64_t nforgotten;
 	struct store_flow flow;
 	struct running_job *waiting; /* for the answer to a step */
 	uint64_t waiting_seq;
@@ -142,12 +148,12 @@ JOB_HANDLER(gc_step)
 struct removal {
 	struct store_job job; /* first: a job is its removal */
 	struct running_job *r;
-	struct store *store;
+	struct gc *gc; /* held as r is; its cutoff stays */
 	uint64_t seq;
-	struct atime_cutoff cutoff;
-	int64_t oldest;
 	char *names;
 	size_t len;
+	struct digest *gone; /* chunks that are not there */
+	size_t ngone;
 	struct msg_JOB_REPLY sum;
 	int rv;
 	struct err err;
@@ -165,13 +171,20 @@ count_removed(struct removal *d, enum chunk_name kind, uint64_t size)
 static void
 count_young(struct removal *d, const struct chunk_removal *c)
 {
-	if (c->used < d->oldest) {
+	if (c->used < d->gc->oldest) {
 		d->sum.n4++;
 		d->sum.n5 += c->size;
 	} else {
 		d->sum.n6++;
 		d->sum.n7 += c->size;
 	}
+}
+
+static void
+add_gone(struct removal *d, const struct digest *digest)
+{
+	d->gone = xreallocarray(d->gone, d->ngone + 1, sizeof(*d->gone));
+	d->gone[d->ngone++] = *digest;
 }
 
 static int
@@ -181,13 +194,16 @@ remove_one(struct removal *d, const char *name, struct err *e)
 	struct digest digest;
 	enum chunk_name kind;
 
-	if (chunk_remove_old(d->store, name, &d->cutoff, &c, e) == -1)
+	if (chunk_remove_old(d->gc->vs->store, name, &d->gc->cutoff, &c, e) ==
+	    -1)
 		return -1;
 	kind = chunk_name_parse(name, &digest);
 	if (c.result == CHUNK_REMOVE_DONE)
 		count_removed(d, kind, c.size);
 	else if (c.result == CHUNK_REMOVE_YOUNG && kind == CHUNK_NAME_CHUNK)
 		count_young(d, &c);
+	else if (c.result == CHUNK_REMOVE_NONE && kind == CHUNK_NAME_CHUNK)
+		add_gone(d, &digest);
 	return 0;
 }
 
@@ -204,17 +220,31 @@ removal_run(struct store_job *job)
 		    : remove_one(d, d->names + i, &d->err);
 }
 
+/* Nothing refers to them, nor can: whoever stores one anew heals it. */
+static void
+forget_gone(struct removal *d)
+{
+	struct gc *g = d->gc;
+	size_t i;
+
+	for (i = 0; i < d->ngone; i++)
+		g->nforgotten +=
+		    damage_heal_seen(g->vs->damage, &d->gone[i], g->adds);
+}
+
 static void
 removal_done(struct store_job *job)
 {
 	struct removal *d = (struct removal *)job;
 	struct running_job *r = d->r;
 
+	forget_gone(d);
 	validator_kill_point(running_job_validator(r), "gc-removed");
 	if (d->rv == 0)
 		running_job_reply(r, d->seq, &d->sum);
 	else
 		running_job_reply_err(r, d->seq, &d->err);
+	free(d->gone);
 	free(d->names);
 	free(d);
 	running_job_unhold(r);
@@ -235,10 +265,8 @@ JOB_HANDLER(gc_remove)
 		return err_set(&m->err, ERR_PROTO, "malformed JOB_GC_REMOVE");
 	d = xcalloc(1, sizeof(*d));
 	d->r = r;
-	d->store = g->vs->store;
+	d->gc = g;
 	d->seq = m->seq;
-	d->cutoff = g->cutoff;
-	d->oldest = g->oldest;
 	d->names = xmemdup((const char *)msg.names, msg.names_len);
 	d->len = msg.names_len;
 	d->rv = err_set(&d->err, ERR_ABORTED, "validator ends");
@@ -246,6 +274,32 @@ JOB_HANDLER(gc_remove)
 	d->job.done = removal_done;
 	running_job_hold(r);
 	store_job_submit(&g->flow, &d->job);
+	return 0;
+}
+
+JOB_HANDLER(gc_lost)
+{
+	static uint8_t buf[MSG_MAX_JOB_GC_LOST_LIST];
+	struct running_job *r = ctx;
+	struct gc *g = running_job_state(r, JOB_KIND_GC, m);
+	struct msg_JOB_GC_LOST_LIST list = {.digests = NULL};
+	struct msg_JOB_GC_LOST msg;
+	size_t n;
+	struct wire_w w;
+
+	if (g == NULL)
+		return -1;
+	if (msg_get_JOB_GC_LOST(&m->body, &msg) == -1 || msg.first > g->nlost)
+		return err_set(&m->err, ERR_PROTO, "malformed JOB_GC_LOST");
+	n = g->nlost - (size_t)msg.first;
+	if (n > IPC_BULK_MAX / DIGEST_LEN)
+		n = IPC_BULK_MAX / DIGEST_LEN;
+	list.digests = g->lost[msg.first].b;
+	list.digests_len = (uint32_t)(n * DIGEST_LEN);
+	wire_w_init(&w, buf, sizeof(buf));
+	msg_put_JOB_GC_LOST_LIST(&w, &list);
+	running_job_send(r, MSG_ID_JOB_GC_LOST_LIST, m->seq, buf,
+	    wire_w_len(&w), NULL, 0);
 	return 0;
 }
 
@@ -320,6 +374,11 @@ JOB_HANDLER(gc_result)
 	if (msg_get_JOB_GC_RESULT(&m->body, &msg) == -1 || g->dry_run ||
 	    g->flow.pending > 0)
 		return err_set(&m->err, ERR_PROTO, "malformed JOB_GC_RESULT");
+	if (g->nforgotten > 0)
+		task_log(running_job_task(r),
+		    "Forgot damaged or missing chunks that nothing refers to: "
+		    "%" PRIu64,
+		    g->nforgotten);
 	s = xcalloc(1, sizeof(*s));
 	o = status_json(running_job_upid(r), &msg);
 	s->text = json_compact(o, &s->len);
@@ -373,6 +432,15 @@ gc_fix_cutoff(struct gc *g, struct sbuf *args)
 	sbuf_add_fmt(args, "dry-run=%d%c", g->dry_run, 0);
 }
 
+static void
+gc_free(void *arg)
+{
+	struct gc *g = arg;
+
+	free(g->lost);
+	free(g);
+}
+
 int
 gc_start(struct validator *v, struct vstore *vs, const char *auth_id,
     bool dry_run, char upid_out[IPC_UPID_MAX + 1], struct err *e)
@@ -384,7 +452,7 @@ gc_start(struct validator *v, struct vstore *vs, const char *auth_id,
 	    .worker_id = vs->conf->title,
 	    .auth_id = auth_id,
 	    .state = g,
-	    .state_free = free,
+	    .state_free = gc_free,
 	};
 	struct sbuf args;
 	int rv;
@@ -392,6 +460,8 @@ gc_start(struct validator *v, struct vstore *vs, const char *auth_id,
 	g->v = v;
 	g->vs = vs;
 	g->dry_run = dry_run;
+	g->adds = damage_adds(vs->damage);
+	g->lost = damage_dup(vs->damage, &g->nlost);
 	store_flow_init(&g->flow, vs->pool, STORE_CLASS_IO, REMOVE_THREADS);
 	sbuf_init(&args, 4096);
 	gc_fix_cutoff(g, &args);

@@ -63,6 +63,7 @@ JOB_HANDLER(end);      /* jobs.c */
 JOB_HANDLER(gc_step);   /* gc_serve.c */
 JOB_HANDLER(gc_remove); /* gc_serve.c */
 JOB_HANDLER(gc_result); /* gc_serve.c */
+JOB_HANDLER(gc_lost);   /* gc_serve.c */
 
 JOB_HANDLER(checker);     /* verify_serve.c */
 JOB_HANDLER(snap_lock);   /* verify_serve.c */

@@ -12,9 +12,10 @@ struct err;
 
 /*
  * The chunks of a store that a verification or the check of a backup found
- * missing or damaged, and that nobody has uploaded again since: this server's
- * own record, a file below STATE/validator.  What it holds is a suspicion;
- * whether a chunk is there says only chunk_check().
+ * missing or damaged, that nobody has uploaded again since, and that an index
+ * referred to when garbage was last collected: this server's own record, a
+ * file below STATE/validator.  What it holds is a suspicion; whether a chunk is
+ * there says only chunk_check().
  *
  * It holds so many and no more, and the missing ones, which may be a whole
  * disk full, at most half of that.  What does not fit makes it overflow, which
@@ -49,8 +50,8 @@ bool damage_has(const struct damage *d, const struct digest *digest);
 bool damage_heal(struct damage *d, const struct digest *digest);
 /* How often damage_add() was called. */
 uint64_t damage_adds(const struct damage *d);
-/* It was seen to be there, by a look that began when damage_adds() was this:
- * nothing is done if it was added since. */
+/* It was seen to be there, or not needed, by a look that began when
+ * damage_adds() was this: nothing is done if it was added since. */
 bool damage_heal_seen(struct damage *d, const struct digest *digest,
     uint64_t adds);
 size_t damage_count(const struct damage *d);
