@@ -76,7 +76,7 @@ vstore_close(struct validator *v, struct vstore *vs, bool clean)
 	store_pool_free(&vs->pool);
 	capacity_free(&vs->capacity);
 	store_close(&vs->store, clean);
-	damage_close(&vs->damage);
+	damage_discard(&vs->damage);
 	vs->closed = true;
 	err_set(&vs->refused, ERR_UNAVAILABLE, "closed by the operator");
 	log_info("validator", "datastore is closed store=%s", vs->conf->title);

@@ -127,8 +127,11 @@ def test_removed_from_the_configuration(instance, backed_up):
     written, pid = conf.read_text(), instance.pid('validator')
     assert wait_for(lambda: all(
         d['sessions'] == 0 for d in instance.admin_json('datastore', 'list')))
+    known = instance.dir / 'state' / 'validator' / f'damaged-{name}'
+    assert known.exists()
     instance.admin('datastore', 'remove', name)
     assert listed(instance) == {'other': 'open'}
+    assert not known.exists()
     assert instance.pid('validator') == pid and not conf.exists()
     with pytest.raises(InstanceError, match='cannot remove datastores.d/'):
         instance.admin('datastore', 'remove', name)

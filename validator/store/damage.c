@@ -25,7 +25,8 @@
 #define RECORD_DAMAGED 'a'
 #define RECORD_MISSING 'm'
 #define RECORD_HEAL 'h'
-#define RECORD_OVERFLOW 'o' /* of any digest */
+#define RECORD_OVERFLOW 'o' /* of any digest, as the next */
+#define RECORD_CLEARED 'c'  /* an overflow was */
 #define FILE_MODE 0600
 /* It is written anew at twice the number of records that it needs, and so
  * many: some MiB at most. */
@@ -43,6 +44,7 @@ struct damage {
 	size_t n;
 	size_t nmissing;
 	bool overflowed;
+	bool cleared;
 	uint64_t overflows;
 	uint64_t adds;
 
@@ -154,7 +156,7 @@ record_of(enum damage_kind kind)
 static int
 compact(struct damage *d, struct err *e)
 {
-	uint8_t *data = xcalloc(d->n + 1, RECORD_LEN);
+	uint8_t *data = xcalloc(d->n + 2, RECORD_LEN);
 	static const struct digest none;
 	size_t i;
 	int rv;
@@ -165,6 +167,9 @@ compact(struct damage *d, struct err *e)
 	d->records = d->n;
 	if (d->overflowed)
 		put_record(data + d->records++ * RECORD_LEN, RECORD_OVERFLOW,
+		    &none);
+	if (d->cleared)
+		put_record(data + d->records++ * RECORD_LEN, RECORD_CLEARED,
 		    &none);
 	d->compact_at = 2 * d->records + RECORDS_SPARE;
 	rv = io_write_file_atomic(d->dirfd, d->name, data,
@@ -212,6 +217,9 @@ load_record(struct damage *d, const uint8_t *rec)
 		break;
 	case RECORD_HEAL:
 		drop(d, &digest, UINT64_MAX);
+		break;
+	case RECORD_CLEARED:
+		d->cleared = true;
 		break;
 	case RECORD_OVERFLOW:
 	default:
@@ -264,7 +272,8 @@ damage_open(struct damage **out, int dirfd, const char *store, struct err *e)
 	if ((fd == -1 && why.code != ERR_NOT_FOUND) ||
 	    (fd != -1 && load(d, fd) == -1))
 		d->overflowed = true;
-	d->overflows = d->overflowed;
+	/* A backup may go on that began before. */
+	d->overflows = d->overflowed || d->cleared;
 	io_close(&fd);
 	if (compact(d, e) == -1) {
 		damage_close(&d);
@@ -286,6 +295,17 @@ damage_close(struct damage **dp)
 	io_close(&d->dirfd);
 	free(d->v);
 	free(d);
+}
+
+void
+damage_discard(struct damage **dp)
+{
+	struct damage *d = *dp;
+
+	/* What stays is only a suspicion. */
+	if (d != NULL)
+		unlinkat(d->dirfd, d->name, 0);
+	damage_close(dp);
 }
 
 /* --- changes ------------------------------------------------------------ */
@@ -362,14 +382,16 @@ damage_overflows(const struct damage *d)
 int
 damage_clear_overflow(struct damage *d, struct err *e)
 {
-	bool before = d->overflowed;
+	bool before = d->cleared;
 
-	if (!before)
+	if (!d->overflowed)
 		return 0;
 	d->overflowed = false;
+	d->cleared = true;
 	if (compact(d, e) == 0)
 		return 0;
-	d->overflowed = before;
+	d->overflowed = true;
+	d->cleared = before;
 	return -1;
 }
 

@@ -40,6 +40,8 @@ enum damage_kind {
 int damage_open(struct damage **out, int dirfd, const char *store,
     struct err *e);
 void damage_close(struct damage **d);
+/* The same, of a store that leaves this server: its file goes. */
+void damage_discard(struct damage **d);
 
 /* False: there is no room for it, and the set has overflowed.  One that is
  * there already is success. */
@@ -58,7 +60,7 @@ size_t damage_count(const struct damage *d);
 
 /* Whether there were more than it holds. */
 bool damage_is_overflowed(const struct damage *d);
-/* Grows with each that found no room; 0: never, nor before the start. */
+/* Grows with each that found no room; 0: never, nor in the file's life. */
 uint64_t damage_overflows(const struct damage *d);
 /* What did not fit is known to be stored again, or not needed. */
 int damage_clear_overflow(struct damage *d, struct err *e);
