@@ -11,7 +11,6 @@
 #include <sys/queue.h>
 #include <sys/syscall.h>
 
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -29,8 +28,9 @@ struct peer_process {
 	struct peer_processes *all;
 	pid_t pid;
 	unsigned int connections;
-	int pidfd;          /* -1: not kept */
-	struct event *ends; /* with pidfd */
+	int used; /* peer_process_once() */
+	int pidfd;
+	struct event *ends; /* with pidfd; NULL: not kept */
 };
 
 struct peer_processes {
@@ -59,7 +59,7 @@ process_forget(struct peer_process *p)
 static void
 process_free_unused(struct peer_process *p)
 {
-	if (p->connections > 0 || p->pidfd != -1)
+	if (p->connections > 0 || p->ends != NULL)
 		return;
 	LIST_REMOVE(p, entry);
 	free(p);
@@ -109,18 +109,6 @@ peer_process_enter(struct peer_processes *ps, pid_t pid, unsigned int max)
 	return p;
 }
 
-void
-peer_process_leave(struct peer_process **pp)
-{
-	struct peer_process *p = *pp;
-
-	*pp = NULL;
-	if (p == NULL)
-		return;
-	p->connections--;
-	process_free_unused(p);
-}
-
 static void
 process_ended(evutil_socket_t fd, short what, void *arg)
 {
@@ -132,16 +120,38 @@ process_ended(evutil_socket_t fd, short what, void *arg)
 	process_free_unused(p);
 }
 
-int
-peer_process_once(struct peer_process *p, struct err *e)
+/* Only who goes on without a connection takes a descriptor: a worker that ends
+ * is gone by now, or at once. */
+static void
+process_keep(struct peer_process *p)
 {
-	if (p->pidfd != -1)
-		return err_set(e, ERR_PROTO, "asks for it a second time");
 	p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
 	if (p->pidfd == -1)
-		return err_errno(e, errno, "process %d", (int)p->pid);
+		return;
 	p->ends = event_new(p->all->base, p->pidfd, EV_READ, process_ended, p);
 	if (p->ends == NULL || event_add(p->ends, NULL) == -1)
 		fatal("peer", "no event");
+}
+
+void
+peer_process_leave(struct peer_process **pp)
+{
+	struct peer_process *p = *pp;
+
+	*pp = NULL;
+	if (p == NULL)
+		return;
+	p->connections--;
+	if (p->connections == 0 && p->used && p->ends == NULL)
+		process_keep(p);
+	process_free_unused(p);
+}
+
+int
+peer_process_once(struct peer_process *p, struct err *e)
+{
+	if (p->used)
+		return err_set(e, ERR_PROTO, "asks for it a second time");
+	p->used = 1;
 	return 0;
 }

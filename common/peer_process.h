@@ -26,7 +26,7 @@ struct peer_process *peer_process_enter(struct peer_processes *ps, pid_t pid,
 void peer_process_leave(struct peer_process **p);
 
 /* 0 the first time for this process; ERR_PROTO whenever it asks again, on
- * whichever connection, until it has ended.  Fails too if it has ended. */
+ * whichever connection, until it has ended. */
 int peer_process_once(struct peer_process *p, struct err *e);
 
 #endif

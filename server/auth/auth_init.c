@@ -44,8 +44,7 @@
  */
 #define SECURE_HEAP ((size_t)256 * 1024)
 #define SECURE_HEAP_MIN 32
-/* A worker has a connection, and a pidfd once it has a signature. */
-#define FILES_WANTED ((uint64_t)2 * PROC_WORKERS_MAX + 256)
+#define FILES_WANTED ((uint64_t)PROC_WORKERS_MAX + 256)
 #define PLACES_OWN 6 /* those of auth_init_seal() */
 
 /* A file of our own below STATE/auth; the caller's. */

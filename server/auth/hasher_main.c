@@ -56,6 +56,13 @@ hasher_reply(struct ipc_msg *m, const struct msg_HASHED *reply)
 	    (size_t)wire_w_len(&w), &m->err);
 }
 
+/* In a received message, which is lent but ours. */
+static void
+wipe(const uint8_t *secret, size_t len)
+{
+	mem_wipe((void *)(uintptr_t)secret, len);
+}
+
 static int
 hasher_on_hash_check(void *ctx, struct ipc_msg *m)
 {
@@ -67,6 +74,7 @@ hasher_on_hash_check(void *ctx, struct ipc_msg *m)
 		return err_set(&m->err, ERR_PROTO, "malformed HASH_CHECK");
 	reply.match = (uint8_t)password_hash_fits(req.password,
 	    req.password_len, req.hash);
+	wipe(req.password, req.password_len);
 	return hasher_reply(m, &reply);
 }
 
@@ -82,6 +90,7 @@ hasher_on_hash_make(void *ctx, struct ipc_msg *m)
 	if (password_hash_make(req.password, req.password_len, reply.hash) ==
 	    -1)
 		log_warn(SUB, "cannot hash a password");
+	wipe(req.password, req.password_len);
 	return hasher_reply(m, &reply);
 }
 

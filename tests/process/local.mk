@@ -73,6 +73,7 @@ EXTRA_DIST += tests/data/traces \
 	tests/process/test_resume.py \
 	tests/process/test_reuse.py \
 	tests/process/test_schedule.py \
+	tests/process/test_sealed.py \
 	tests/process/test_server.py \
 	tests/process/test_sessions.py \
 	tests/process/test_slow_disk.py \
