@@ -47,6 +47,13 @@ slot_of(const struct digest_map *m, const uint8_t digest[32])
 	return (uint32_t)((uint64_t)x ^ (uint64_t)(x >> 64)) & m->mask;
 }
 
+void
+digest_map_prefetch(const struct digest_map *m, const uint8_t digest[32])
+{
+	if (m->slots != NULL)
+		__builtin_prefetch(&m->slots[slot_of(m, digest)], 1);
+}
+
 /* The slot that holds the digest, or the free one where it belongs. */
 static uint32_t
 find(const struct digest_map *m, const uint8_t digest[32])

@@ -31,6 +31,8 @@ void digest_map_fini(struct digest_map *m);
 
 /* Room for n digests in all; ERR_NOMEM, ERR_LIMIT (2^31 slots). */
 int digest_map_reserve(struct digest_map *m, uint32_t n, struct err *e);
+/* Says that the digest will be put or asked for soon. */
+void digest_map_prefetch(const struct digest_map *m, const uint8_t digest[32]);
 /* Adds ref; if its digest is there already the old reference stays.
  * 1 added, 0 was there, -1. */
 int digest_map_put(struct digest_map *m, uint32_t ref, struct err *e);

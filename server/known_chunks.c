@@ -26,6 +26,7 @@
 #define KNOWN_PAGE 4096u
 #define KNOWN_DEPOSITS_MAX (1u << 28)
 #define KNOWN_STEP 65536u /* some milliseconds */
+#define AHEAD 16u         /* digests whose slots are fetched early */
 
 struct known_file {
 	uint32_t number;
@@ -204,6 +205,10 @@ known_file_step(struct known_chunks *k, uint32_t file, struct err *e)
 		return -1;
 	end = f->count - f->done > KNOWN_STEP ? f->done + KNOWN_STEP : f->count;
 	for (; f->done < end; f->done++) {
+		/* Millions of slots: each is far away. */
+		if (f->count - f->done > AHEAD)
+			digest_map_prefetch(&k->map,
+			    file_digest(f, f->done + AHEAD));
 		memcpy(d.b, file_digest(f, f->done), DIGEST_LEN);
 		if (digest_is_zero(&d))
 			continue; /* never written: no chunk */

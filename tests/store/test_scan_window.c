@@ -4,12 +4,14 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "validator/store/scan_window.h"
 
 static struct scan_window w;
+static size_t nblocks;
 
 static void
 teardown(void)
@@ -37,15 +39,38 @@ struct input {
 static void
 fill(const struct input *in)
 {
+	struct digest d = {{0}};
 	uint32_t i, v;
 
-	cr_assert_eq(scan_window_init(&w, in->len + 1), 0);
 	for (i = 0; i < in->len; i++) {
 		v = scramble(scramble(i) % in->distinct);
-		memcpy(w.entries[i].digest.b + in->first, &v, sizeof(v));
-		w.entries[i].pos = i;
+		memcpy(d.b + in->first, &v, sizeof(v));
+		scan_window_add(&w, &d, i);
 	}
-	w.len = in->len;
+	cr_assert_eq(w.nadded, in->len);
+}
+
+static void *
+place_some(void *next)
+{
+	size_t i;
+
+	while ((i = atomic_fetch_add((atomic_size_t *)next, 1)) < nblocks)
+		scan_window_place(&w, i);
+	return next;
+}
+
+/* By two threads. */
+static void
+turn(void)
+{
+	atomic_size_t next = 0;
+	pthread_t other;
+
+	nblocks = scan_window_turn(&w);
+	cr_assert_eq(pthread_create(&other, NULL, place_some, &next), 0);
+	place_some(&next);
+	cr_assert_eq(pthread_join(other, NULL), 0);
 }
 
 ParameterizedTestParameters(scan_window, sorts)
@@ -73,7 +98,6 @@ sort_all(void)
 	size_t at = 0, start, end;
 	unsigned int i;
 
-	scan_window_split(&w);
 	for (i = 0; i < SCAN_PARTS; i++) {
 		scan_window_sort_part(&w, i, &start, &end);
 		cr_assert_eq(start, at);
@@ -89,7 +113,9 @@ ParameterizedTest(struct input *in, scan_window, sorts)
 	uint32_t i;
 	int c;
 
+	cr_assert_eq(scan_window_init(&w, in->len + 1), 0);
 	fill(in);
+	turn();
 	sort_all();
 	cr_assert_eq(w.len, in->len);
 	for (i = 0; i < w.len; i++) {
@@ -109,11 +135,41 @@ Test(scan_window, groups_equal_ones)
 {
 	size_t i, groups = 0;
 
+	cr_assert_eq(scan_window_init(&w, 1000), 0);
 	fill(&(struct input){1000, 10, 0});
+	turn();
 	sort_all();
 	for (i = 0; i < w.len; i += scan_window_group(&w, i, w.len))
 		groups++;
 	cr_expect_eq(groups, 10);
 	cr_expect_eq(i, w.len);
 	cr_expect_eq(scan_window_group(&w, w.len - 1, w.len), 1);
+}
+
+/* What is checked stays as it is while the next stretch is added. */
+Test(scan_window, takes_the_next_stretch_meanwhile)
+{
+	size_t start, end;
+	uint32_t i;
+
+	cr_assert_eq(scan_window_init(&w, 20000), 0);
+	fill(&(struct input){20000, 20000, 0});
+	turn();
+	fill(&(struct input){5, 1, 28});
+	sort_all();
+	cr_assert_eq(w.len, 20000);
+	for (i = 1; i < w.len; i++)
+		cr_assert_leq(digest_cmp(&w.entries[i - 1].digest,
+				  &w.entries[i].digest),
+		    0);
+	turn();
+	cr_assert_eq(w.len, 5);
+	scan_window_sort_part(&w, 0, &start, &end);
+	cr_assert_eq(start, 0);
+	cr_assert_eq(end, 5);
+	for (i = 0; i < 5; i++)
+		cr_expect_eq(w.entries[i].pos, i);
+	turn();
+	cr_assert_eq(nblocks, 0);
+	cr_assert_eq(w.len, 0);
 }

@@ -106,59 +106,59 @@ bitmap_set(struct bitmap *b, uint64_t i)
 }
 
 void
+bitmap_prefetch(const struct bitmap *b, uint64_t i)
+{
+	__builtin_prefetch((const void *)&b->words[i / WORD_BITS], 1);
+}
+
+void
 bitmap_clear(struct bitmap *b, uint64_t i)
 {
 	atomic_fetch_and(&b->words[i / WORD_BITS], ~mask_of(i));
 }
 
-/* Word w of "a and not b" without what lies behind the last bit. */
-static uint64_t
-word_and_not(const struct bitmap *a, const struct bitmap *b, size_t w)
-{
-	uint64_t v = a != NULL ? atomic_load(&a->words[w]) : UINT64_MAX;
-
-	if (b != NULL)
-		v &= ~atomic_load(&b->words[w]);
-	return v;
-}
-
-static uint64_t
-count(const struct bitmap *a, const struct bitmap *b)
-{
-	uint64_t n = 0;
-	size_t w, nwords = words_of(a->bits);
-
-	for (w = 0; w < nwords; w++)
-		n += (uint64_t)__builtin_popcountll(word_and_not(a, b, w));
-	return n;
-}
-
 uint64_t
 bitmap_count(const struct bitmap *b)
 {
-	return count(b, NULL);
+	uint64_t n = 0;
+	size_t w, nwords = words_of(b->bits);
+
+	for (w = 0; w < nwords; w++)
+		n += (uint64_t)__builtin_popcountll(atomic_load(&b->words[w]));
+	return n;
 }
 
 uint64_t
 bitmap_count_and_not(const struct bitmap *a, const struct bitmap *b)
 {
-	return count(a, b);
+	uint64_t n = 0;
+	size_t w, nwords = words_of(a->bits);
+
+	for (w = 0; w < nwords; w++)
+		n += (uint64_t)__builtin_popcountll(
+		    bitmap_word_and_not(a, b, w));
+	return n;
 }
 
 uint64_t
-bitmap_next_and_not(const struct bitmap *a, const struct bitmap *b, uint64_t i)
+bitmap_word_and_not(const struct bitmap *a, const struct bitmap *b, size_t w)
 {
-	uint64_t v;
-	size_t w, nwords = words_of(b->bits);
+	uint64_t v = a != NULL ? atomic_load(&a->words[w]) : UINT64_MAX;
+	uint64_t behind = b->bits - w * WORD_BITS;
 
-	if (i >= b->bits)
-		return b->bits;
-	w = (size_t)(i / WORD_BITS);
-	v = word_and_not(a, b, w) & ~(mask_of(i) - 1);
-	while (v == 0 && ++w < nwords)
-		v = word_and_not(a, b, w);
-	if (v == 0)
-		return b->bits;
-	i = w * WORD_BITS + (uint64_t)__builtin_ctzll(v);
-	return i < b->bits ? i : b->bits;
+	if (behind < WORD_BITS)
+		v &= (UINT64_C(1) << behind) - 1;
+	return v & ~atomic_load(&b->words[w]);
+}
+
+void
+bitmap_set_word(struct bitmap *b, size_t w, uint64_t mask)
+{
+	atomic_fetch_or(&b->words[w], mask);
+}
+
+size_t
+bitmap_words(const struct bitmap *b)
+{
+	return words_of(b->bits);
 }

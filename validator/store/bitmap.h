@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct err;
@@ -28,14 +29,19 @@ void bitmap_fini(struct bitmap *b);
 
 bool bitmap_get(const struct bitmap *b, uint64_t i);
 void bitmap_set(struct bitmap *b, uint64_t i);
+/* Says that i will be set soon. */
+void bitmap_prefetch(const struct bitmap *b, uint64_t i);
 void bitmap_clear(struct bitmap *b, uint64_t i);
 /* How many are set. */
 uint64_t bitmap_count(const struct bitmap *b);
 /* How many are set in a and not in b, which have the same size. */
 uint64_t bitmap_count_and_not(const struct bitmap *a, const struct bitmap *b);
-/* The first position from i on that is set in a (NULL: every one) and not in
- * b, or bits. */
-uint64_t bitmap_next_and_not(const struct bitmap *a, const struct bitmap *b,
-    uint64_t i);
+/* By 64 positions from 64 * w on: those that are set in a (NULL: every one)
+ * and not in b, the lowest bit first. */
+uint64_t bitmap_word_and_not(const struct bitmap *a, const struct bitmap *b,
+    size_t w);
+void bitmap_set_word(struct bitmap *b, size_t w, uint64_t mask);
+/* How many words there are. */
+size_t bitmap_words(const struct bitmap *b);
 
 #endif

@@ -4,12 +4,12 @@
  * or by another server, so it is read with bounds; a chunk's name is all that
  * is taken from it.
  *
- * A scan has two windows: while the jobs of all threads sort and check the
- * parts of one, another job fills the next.  Sorting by digest means that a
- * folder is looked at once and its entries in order, which on a cold cache is
- * worth a factor of two; a job does a short slice at a time, so that sessions
- * take turns.  Smaller windows would begin sooner and cost more than that:
- * each folder is looked up again in each.
+ * A scan has one window (scan_window.h): while the jobs of all threads sort
+ * and check its parts, another job adds what comes next; then all of them
+ * place that.  Sorting by digest means that a folder is looked at once and its
+ * entries in order, which on a cold cache is worth a factor of two; a job does
+ * a short slice at a time, so that sessions take turns.  Smaller windows would
+ * begin sooner and cost more than that: each folder is looked up again in each.
  */
 #include "config.h"
 
@@ -30,7 +30,8 @@
 
 #define WINDOW_LEN ((size_t)256 << 10) /* 9 MiB of entries */
 #define SLICE_LEN ((size_t)512)
-#define BLOCK_LEN ((size_t)1024) /* entries read at a time */
+#define BLOCK_WORDS ((size_t)16) /* read at a time: 1024 entries */
+#define WORD_BITS ((size_t)64)
 
 struct scan_job {
 	struct store_job job;
@@ -45,10 +46,10 @@ struct reuse_scan {
 	struct bitmap taken;  /* was checked before, or is in a window */
 	atomic_bool left_out; /* something was, for urgency */
 
-	struct scan_window windows[2];
-	struct scan_window *window; /* is checked */
-	struct scan_window *coming; /* is filled meanwhile */
-	atomic_uint part;           /* of it: the next one to check */
+	struct scan_window window;
+	bool placing;       /* else its parts are checked, and it is filled */
+	size_t nblocks;     /* to place */
+	atomic_size_t next; /* block to place, or part to check */
 
 	struct scan_job fill;
 	struct scan_job jobs[STORE_STAT_THREADS];
@@ -124,29 +125,60 @@ open_index(struct reuse_scan *s, struct err *e)
 	return 0;
 }
 
+/* The lowest n bits that are set in a word. */
+static uint64_t
+first_bits(uint64_t word, size_t n)
+{
+	uint64_t rest = word;
+
+	while (n-- > 0 && rest != 0)
+		rest &= rest - 1;
+	return word & ~rest;
+}
+
+/* Adds untaken positions of a word, of those set in wanted, until the window is
+ * full; block has their entries. */
+static void
+add_word(struct reuse_scan *s, size_t w, uint64_t mask,
+    const struct index_entry *block)
+{
+	size_t room = s->window.cap - s->window.nadded;
+	unsigned int bit;
+
+	mask = first_bits(mask, room);
+	bitmap_set_word(&s->taken, w, mask);
+	for (; mask != 0; mask &= mask - 1) {
+		bit = (unsigned int)__builtin_ctzll(mask);
+		scan_window_add(&s->window, &block[bit].digest,
+		    (uint32_t)(w * WORD_BITS + bit));
+	}
+}
+
 /* Adds untaken positions, of those set in wanted (NULL: all), until the window
  * is full. */
 static int
 add_positions(struct reuse_scan *s, const struct bitmap *wanted,
     struct index_entry *block, struct err *e)
 {
-	struct scan_window *w = s->coming;
-	uint64_t pos, start, end;
+	size_t w, nwords = bitmap_words(&s->taken), read_to = 0, first = 0;
+	uint64_t mask, start, n;
 
-	pos = bitmap_next_and_not(wanted, &s->taken, 0);
-	while (pos < s->view.count && w->len < w->cap) {
-		start = pos;
-		end = s->view.count - start < BLOCK_LEN ? s->view.count
-							: start + BLOCK_LEN;
-		if (index_get_entries(&s->view, start, (size_t)(end - start),
-			block, e) == -1)
-			return -1;
-		while (pos < end && w->len < w->cap) {
-			w->entries[w->len].digest = block[pos - start].digest;
-			w->entries[w->len++].pos = (uint32_t)pos;
-			bitmap_set(&s->taken, pos);
-			pos = bitmap_next_and_not(wanted, &s->taken, pos + 1);
+	for (w = 0; w < nwords && s->window.nadded < s->window.cap; w++) {
+		mask = bitmap_word_and_not(wanted, &s->taken, w);
+		if (mask == 0)
+			continue;
+		if (w >= read_to) {
+			first = w;
+			read_to = w + BLOCK_WORDS;
+			start = w * WORD_BITS;
+			n = s->view.count - start;
+			if (n > BLOCK_WORDS * WORD_BITS)
+				n = BLOCK_WORDS * WORD_BITS;
+			if (index_get_entries(&s->view, start, (size_t)n, block,
+				e) == -1)
+				return -1;
 		}
+		add_word(s, w, mask, block + (w - first) * WORD_BITS);
 	}
 	return 0;
 }
@@ -163,7 +195,7 @@ fill_run(struct store_job *job)
 		found(s, CHUNK_ERROR, 0, NULL, &e);
 		return;
 	}
-	block = xmalloc(BLOCK_LEN * sizeof(*block));
+	block = xmalloc(BLOCK_WORDS * WORD_BITS * sizeof(*block));
 	/* Finish waits for what is referenced, so that comes first. */
 	if (s->o.referenced != NULL)
 		rv = add_positions(s, s->o.referenced, block, &e);
@@ -172,11 +204,18 @@ fill_run(struct store_job *job)
 	else if (rv == 0)
 		rv = add_positions(s, NULL, block, &e);
 	free(block);
-	if (rv == -1) {
+	if (rv == -1)
 		found(s, CHUNK_ERROR, 0, NULL, &e);
-		return;
-	}
-	scan_window_split(s->coming);
+}
+
+static void
+place_run(struct store_job *job)
+{
+	struct reuse_scan *s = ((struct scan_job *)job)->scan;
+	size_t block;
+
+	while ((block = atomic_fetch_add(&s->next, 1)) < s->nblocks)
+		scan_window_place(&s->window, block);
 }
 
 /* --- checking it -------------------------------------------------------- */
@@ -210,9 +249,10 @@ check_group(struct reuse_scan *s, unsigned int lane,
     const struct scan_entry *group, size_t n)
 {
 	enum chunk_state state;
-	struct err e = {0};
+	struct err e;
 	size_t i;
 
+	bitmap_prefetch(s->o.checked, group->pos);
 	state = chunk_check(s->o.store, lane, &group->digest, &e);
 	switch (state) {
 	case CHUNK_OK:
@@ -234,13 +274,14 @@ check_group(struct reuse_scan *s, unsigned int lane,
 static bool
 take_part(struct reuse_scan *s, struct scan_job *j)
 {
-	unsigned int part;
+	size_t part;
 
 	while (j->at == j->end) {
-		part = atomic_fetch_add(&s->part, 1);
+		part = atomic_fetch_add(&s->next, 1);
 		if (part >= SCAN_PARTS)
 			return false;
-		scan_window_sort_part(s->window, part, &j->at, &j->end);
+		scan_window_sort_part(&s->window, (unsigned int)part, &j->at,
+		    &j->end);
 	}
 	return true;
 }
@@ -257,8 +298,8 @@ check_run(struct store_job *job)
 	for (; done < SLICE_LEN && take_part(s, j); j->at += n, done += n) {
 		if (atomic_load(&s->stop) || store_job_is_cancelled(job))
 			break;
-		group = &s->window->entries[j->at];
-		n = scan_window_group(s->window, j->at, j->end);
+		group = &s->window.entries[j->at];
+		n = scan_window_group(&s->window, j->at, j->end);
 		if (is_urgent(s) && !is_referenced(s, group, n)) {
 			leave_out(s, group, n);
 		} else {
@@ -286,21 +327,37 @@ submit(struct reuse_scan *s, struct scan_job *j,
 	store_job_submit(s->o.flow, &j->job);
 }
 
-/* Begins to check what has come, and to fill the other window. */
+/* By all threads, but not more than there is work for. */
 static void
-step(struct reuse_scan *s)
+submit_all(struct reuse_scan *s, void (*run)(struct store_job *job),
+    size_t nslices)
 {
-	struct scan_window *w = s->coming;
-	size_t slices = (w->len + SLICE_LEN - 1) / SLICE_LEN;
 	unsigned int i;
 
-	s->coming = s->window;
-	s->window = w;
-	s->coming->len = 0;
-	atomic_store(&s->part, 0);
+	atomic_store(&s->next, 0);
+	for (i = 0; i < STORE_STAT_THREADS && i < nslices; i++)
+		submit(s, &s->jobs[i], run);
+}
+
+/* The window, and adds meanwhile what comes after it. */
+static void
+check(struct reuse_scan *s)
+{
+	s->placing = false;
 	submit(s, &s->fill, fill_run);
-	for (i = 0; i < STORE_STAT_THREADS && i < slices; i++)
-		submit(s, &s->jobs[i], check_run);
+	submit_all(s, check_run, (s->window.len + SLICE_LEN - 1) / SLICE_LEN);
+}
+
+/* What was added becomes the window. */
+static void
+place(struct reuse_scan *s)
+{
+	s->placing = true;
+	s->nblocks = scan_window_turn(&s->window);
+	if (s->nblocks > 0)
+		submit_all(s, place_run, s->nblocks);
+	else
+		check(s);
 }
 
 /* The flow was cancelled by its owner, or the scan was. */
@@ -318,8 +375,7 @@ is_over(struct reuse_scan *s, struct store_job *job)
 static void
 finish(struct reuse_scan *s)
 {
-	scan_window_fini(&s->windows[0]);
-	scan_window_fini(&s->windows[1]);
+	scan_window_fini(&s->window);
 	s->o.done(s->o.ctx, s);
 }
 
@@ -331,14 +387,16 @@ step_done(struct store_job *job)
 
 	if (--s->active > 0)
 		return;
-	if (!over && s->window->len > 0 && s->o.progress != NULL)
+	if (!over && !s->placing && s->window.len > 0 && s->o.progress != NULL)
 		s->o.progress(s->o.ctx, s);
 	/* progress() may have cancelled. */
 	if (is_over(s, job))
 		finish(s);
-	else if (s->coming->len > 0 ||
+	else if (s->placing)
+		check(s);
+	else if (s->window.nadded > 0 ||
 	    (!is_urgent(s) && atomic_exchange(&s->left_out, false)))
-		step(s);
+		place(s);
 	else
 		finish(s);
 }
@@ -354,12 +412,9 @@ reuse_scan_start(struct reuse_scan **out, const struct reuse_scan_opts *o,
 	s->o = *o;
 	pthread_mutex_init(&s->lock, NULL);
 	s->result.err = &s->err;
-	s->window = &s->windows[0];
-	s->coming = &s->windows[1];
 	cap = o->checked->bits < WINDOW_LEN ? (size_t)o->checked->bits
 					    : WINDOW_LEN;
-	if (scan_window_init(s->window, cap) == -1 ||
-	    scan_window_init(s->coming, cap) == -1) {
+	if (scan_window_init(&s->window, cap) == -1) {
 		err_set(e, ERR_NOMEM, "out of memory for a scan");
 		reuse_scan_free(&s);
 		return -1;
@@ -393,8 +448,7 @@ reuse_scan_free(struct reuse_scan **sp)
 	*sp = NULL;
 	bitmap_fini(&s->taken);
 	pthread_mutex_destroy(&s->lock);
-	scan_window_fini(&s->windows[0]);
-	scan_window_fini(&s->windows[1]);
+	scan_window_fini(&s->window);
 	free(s->suspects);
 	free(s);
 }

@@ -15,21 +15,78 @@
 
 #define KEY_LEN (DIGEST_LEN + sizeof(uint32_t)) /* the position comes last */
 #define FEW 16u
+#define BLOCK_LEN ((size_t)4096) /* entries that one thread places at a time \
+				  */
 
 int
 scan_window_init(struct scan_window *w, size_t cap)
 {
 	*w = (struct scan_window){.cap = cap};
+	w->added = calloc(cap, sizeof(*w->added));
 	w->entries = calloc(cap, sizeof(*w->entries));
-	return w->entries == NULL ? -1 : 0;
+	if (w->added != NULL && w->entries != NULL)
+		return 0;
+	scan_window_fini(w);
+	return -1;
 }
 
 void
 scan_window_fini(struct scan_window *w)
 {
+	free(w->added);
 	free(w->entries);
-	*w = (struct scan_window){0};
+	w->added = w->entries = NULL;
+	w->cap = w->nadded = w->len = 0;
 }
+
+/* --- placing ------------------------------------------------------------ */
+
+void
+scan_window_add(struct scan_window *w, const struct digest *digest,
+    uint32_t pos)
+{
+	struct scan_entry *e = &w->added[w->nadded++];
+
+	e->digest = *digest;
+	e->pos = pos;
+	w->nadded_in[digest->b[0]]++;
+}
+
+size_t
+scan_window_turn(struct scan_window *w)
+{
+	size_t start = 0;
+	unsigned int i;
+
+	for (i = 0; i < SCAN_PARTS; i++) {
+		atomic_store(&w->next[i], start);
+		start = w->part_end[i] = start + w->nadded_in[i];
+		w->nadded_in[i] = 0;
+	}
+	w->len = w->nadded;
+	w->nadded = 0;
+	return (w->len + BLOCK_LEN - 1) / BLOCK_LEN;
+}
+
+/* Claims the places of all its entries of a part at a time. */
+void
+scan_window_place(struct scan_window *w, size_t block)
+{
+	const struct scan_entry *e = w->added + block * BLOCK_LEN, *end, *i;
+	size_t next[SCAN_PARTS] = {0}, left = w->len - block * BLOCK_LEN;
+	unsigned int v;
+
+	end = e + (left < BLOCK_LEN ? left : BLOCK_LEN);
+	for (i = e; i < end; i++)
+		next[i->digest.b[0]]++;
+	for (v = 0; v < SCAN_PARTS; v++)
+		if (next[v] > 0)
+			next[v] = atomic_fetch_add(&w->next[v], next[v]);
+	for (i = e; i < end; i++)
+		w->entries[next[i->digest.b[0]]++] = *i;
+}
+
+/* --- sorting ------------------------------------------------------------ */
 
 /* The key's bytes, the first one counting most. */
 static uint8_t
@@ -107,12 +164,6 @@ sort(struct scan_entry *e, size_t n, unsigned int byte)
 	split(e, n, byte, end);
 	for (v = 0; v < SCAN_PARTS; start = end[v++])
 		sort(e + start, end[v] - start, byte + 1);
-}
-
-void
-scan_window_split(struct scan_window *w)
-{
-	split(w->entries, w->len, 0, w->part_end);
 }
 
 void
