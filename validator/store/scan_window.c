@@ -15,8 +15,8 @@
 
 #define KEY_LEN (DIGEST_LEN + sizeof(uint32_t)) /* the position comes last */
 #define FEW 16u
-#define BLOCK_LEN ((size_t)4096) /* entries; placed by one thread */
-				  */
+/* Entries that one thread places at a time. */
+#define BLOCK_LEN ((size_t)4096)
 
 int
 scan_window_init(struct scan_window *w, size_t cap)
