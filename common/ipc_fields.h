@@ -289,8 +289,8 @@
 /* ---- VC, validator to checker ---- */
 
 /* Two sealed memory files: the session's arena (read) and the checker's own
- * (written), which has extra_blocks more at its end for manifests.  A
- * checker of a job gets an empty first one. */
+ * (written), which has some blocks more at its end for manifests.  The first
+ * one of a lent checker is written by its job. */
 #define MSG_CHK_ARENAS(F)    \
 	F(u32, in_blocks, 0) \
 	F(u32, out_blocks, 0)
@@ -335,9 +335,13 @@
 	F(u32, size, 0)   \
 	F(b32, digest, 0)
 
-/* So many small ones at a time. */
-#define CHK_MANY 16
-#define MSG_CHK_STORED_MANY(F) F(bytes, digests, CHK_MANY * 32)
+/* Stored chunks that were read into the first arena, one behind the other from
+ * block on.  Of each: 32 bytes digest, u32 length (0: it was not read). */
+#define CHK_MANY 256
+#define CHK_MANY_CHUNK_LEN 36
+#define MSG_CHK_STORED_MANY(F) \
+	F(u32, block, 0)       \
+	F(bytes, chunks, CHK_MANY *CHK_MANY_CHUNK_LEN)
 
 /* A stored .blob file, by descriptor: length and checksum of the file as the
  * manifest has them, CRC, and whether an unencrypted one decodes. */
@@ -360,8 +364,8 @@
 
 /* Of CHK_STORED_MANY, for each: u8 good, u8 kind, u32 encoded length, u32
  * size. */
-#define CHK_MANY_LEN 10
-#define MSG_CHK_VERDICTS(F) F(bytes, verdicts, CHK_MANY *CHK_MANY_LEN)
+#define CHK_VERDICT_LEN 10
+#define MSG_CHK_VERDICTS(F) F(bytes, verdicts, CHK_MANY *CHK_VERDICT_LEN)
 
 /* Of CHK_MANIFEST and CHK_FILE. verify_state: enum verify_state. */
 #define MSG_CHK_MANIFESTED(F)      \
@@ -494,8 +498,8 @@
 
 /* ---- VJ, of a verification ---- */
 
-/* The answer to JOB_CHECKER: a checker's socket (channel VC) and its arena,
- * from whose first block on its results stand. */
+/* The answer to JOB_CHECKER: a checker's socket (channel VC), its arena, from
+ * whose first block on its results stand, and one that the job fills. */
 #define MSG_JOB_CHECKER_READY(F)
 
 /* Another checker; the one that the slot had before is ended. */

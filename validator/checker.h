@@ -29,6 +29,7 @@ struct event_base;
 #define CHECKER_TIMEOUT_MS 60000
 #define CHECKER_END_MS 5000          /* from closing its socket to killing it */
 #define CHECKER_MANIFEST_BLOCKS 264u /* holds the longest manifest */
+#define CHECKER_LENT_BLOCKS 514u     /* holds the longest chunk, twice */
 
 struct checker;
 struct checker_pool;
@@ -74,11 +75,12 @@ uint64_t checker_pool_died(const struct checker_pool *p);
 struct checker *checker_take(struct checker_pool *p, const struct arena *in,
     struct err *e);
 /*
- * A checker for another process of ours, a job: it talks to it itself. fds_out:
- * its socket (VC, ready) and its arena of CHECKER_MANIFEST_BLOCKS for results
- * from block 0 on; both the caller's.  Only to be released here.
+ * A checker for another process of ours, a job: it talks to it itself. fds_out,
+ * all the caller's: its socket (VC, ready), its arena for results from block 0
+ * on, and an arena of CHECKER_LENT_BLOCKS that the job fills with chunks.  Only
+ * to be released here.
  */
-struct checker *checker_lend(struct checker_pool *p, int fds_out[2],
+struct checker *checker_lend(struct checker_pool *p, int fds_out[3],
     struct err *e);
 /* Ends it; what was asked is not answered any more.  NULL inside is fine. */
 void checker_release(struct checker **c);

@@ -449,21 +449,26 @@ checker_take(struct checker_pool *p, const struct arena *in, struct err *e)
 }
 
 struct checker *
-checker_lend(struct checker_pool *p, int fds_out[2], struct err *e)
+checker_lend(struct checker_pool *p, int fds_out[3], struct err *e)
 {
-	struct checker *c = pool_take(p, NULL, e);
+	struct checker *c;
+	struct arena in;
 
-	if (c == NULL)
+	if (arena_create(&in, "lent", CHECKER_LENT_BLOCKS, e) == -1)
 		return NULL;
-	if (ipc_backlog(c->ipc) > 0) {
+	c = pool_take(p, &in, e);
+	if (c != NULL && ipc_backlog(c->ipc) > 0) {
 		err_set(e, ERR_UNAVAILABLE, "the checker does not read");
 		checker_release(&c);
-		return NULL;
 	}
-	fds_out[0] = ipc_detach(&c->ipc);
-	fds_out[1] = c->out.fd;
-	c->out.fd = -1;
-	c->dead = true; /* for us */
+	if (c != NULL) {
+		fds_out[0] = ipc_detach(&c->ipc);
+		fds_out[1] = c->out.fd;
+		fds_out[2] = in.fd;
+		c->out.fd = in.fd = -1;
+		c->dead = true; /* for us */
+	}
+	arena_fini(&in);
 	return c;
 }
 

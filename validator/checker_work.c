@@ -381,25 +381,36 @@ chk_on_stored_many(void *ctx, struct ipc_msg *m)
 {
 	struct checker_work *w = ctx;
 	struct msg_CHK_STORED_MANY s;
-	uint8_t buf[MSG_MAX_CHK_VERDICTS], list[CHK_MANY * CHK_MANY_LEN];
+	uint8_t buf[MSG_MAX_CHK_VERDICTS], list[CHK_MANY * CHK_VERDICT_LEN];
 	struct msg_CHK_VERDICTS v = {.verdicts = list};
 	struct judge_chunk jc;
+	const uint8_t *src;
+	struct wire_r in;
 	struct wire_w out;
 	struct digest d;
-	size_t len = 0;
-	int i, good;
+	size_t len, at = 0;
+	bool good;
 
 	if (msg_get_CHK_STORED_MANY(&m->body, &s) == -1 ||
-	    s.digests_len != CHK_MANY * DIGEST_LEN)
+	    s.chunks_len % CHK_MANY_CHUNK_LEN != 0)
 		return err_set(&m->err, ERR_PROTO, "bad message");
+	wire_r_init(&in, s.chunks, s.chunks_len);
 	wire_w_init(&out, list, sizeof(list));
-	for (i = 0; i < CHK_MANY; i++) {
-		memcpy(d.b, s.digests + i * DIGEST_LEN, DIGEST_LEN);
+	while (wire_r_left(&in) > 0) {
+		wire_r_copy(&in, d.b, DIGEST_LEN);
+		len = wire_r_u32(&in);
 		jc = (struct judge_chunk){0};
-		good = work_read_file(w, m->fds[i], &len, NULL) == 0 &&
-		    judge_stored_chunk(w->judge, w->file, len, &d, 0, &jc,
-			NULL) == 0;
-		wire_w_u8(&out, good ? 1 : 0);
+		good = false;
+		if (len > 0) {
+			src = arena_at(&w->in, s.block, at + len);
+			if (src == NULL)
+				return err_set(&m->err, ERR_PROTO,
+				    "chunk outside of the arena");
+			good = judge_stored_chunk(w->judge, src + at, len, &d,
+				   0, &jc, NULL) == 0;
+			at += len;
+		}
+		wire_w_u8(&out, good);
 		wire_w_u8(&out, (uint8_t)jc.kind);
 		wire_w_u32(&out, jc.encoded_len);
 		wire_w_u32(&out, jc.size);

@@ -21,7 +21,8 @@
 struct judge {
 	struct blob_codec *codec;
 	struct digest_ctx *digest;
-	uint8_t *raw; /* CHUNK_RAW_MAX bytes for decoded chunks */
+	uint8_t *copy; /* BLOB_ENCODED_MAX bytes for stored chunks */
+	uint8_t *raw;  /* CHUNK_RAW_MAX bytes for decoded chunks */
 	/* Results of the last call on a manifest, which lent them. */
 	struct manifest *manifest;
 	uint8_t *blob;
@@ -34,6 +35,7 @@ judge_new(void)
 
 	j->codec = blob_codec_new();
 	j->digest = digest_ctx_new();
+	j->copy = xmalloc(BLOB_ENCODED_MAX);
 	j->raw = xmalloc(CHUNK_RAW_MAX);
 	return j;
 }
@@ -53,6 +55,7 @@ judge_free(struct judge *j)
 	if (j == NULL)
 		return;
 	drop_manifest(j);
+	free(j->copy);
 	free(j->raw);
 	digest_ctx_free(j->digest);
 	blob_codec_free(j->codec);
@@ -74,30 +77,43 @@ struct sums {
 	struct digest digest; /* of a plain one */
 };
 
-/* Piece by piece, so that what is copied, summed and hashed is in the
- * processor's cache: dst gets a copy of src, unless it is the payload. */
+/* Copies src to dst and judges that piece by piece, so that it is in the
+ * processor's cache; one piece of dst is enough unless all is kept. */
 static void
 sum_payload(struct judge *j, const struct blob_info *info, uint8_t *dst,
-    const uint8_t *src, struct sums *out)
+    const uint8_t *src, bool keep, struct sums *out)
 {
-	const uint8_t *piece = info->payload;
 	size_t n, left;
 
 	out->crc = 0;
 	for (left = info->payload_len; left > 0; left -= n) {
 		n = MIN(left, PIECE);
-		if (dst != NULL) {
-			memcpy(dst, src, n);
-			dst += n;
-			src += n;
-		}
-		out->crc = blob_crc32(out->crc, piece, n);
+		memcpy(dst, src, n);
+		out->crc = blob_crc32(out->crc, dst, n);
 		if (info->kind == BLOB_PLAIN)
-			digest_update(j->digest, piece, n);
-		piece += n;
+			digest_update(j->digest, dst, n);
+		src += n;
+		if (keep)
+			dst += n;
 	}
 	if (info->kind == BLOB_PLAIN)
 		digest_final(j->digest, &out->digest);
+}
+
+/* A chunk that others may change meanwhile: each byte is read once. */
+static int
+take_chunk(struct judge *j, uint8_t *dst, const uint8_t *src, size_t len,
+    bool keep, struct blob_info *info, struct sums *sums, struct err *e)
+{
+	if (len <= BLOB_ENCODED_MAX)
+		memcpy(dst, src, MIN(len, BLOB_ENCRYPTED_HEADER_LEN));
+	if (parse(dst, len, info, e) < 0)
+		return -1;
+	/* To be decompressed. */
+	keep = keep || info->kind == BLOB_ZSTD;
+	sum_payload(j, info, dst + info->header_len, src + info->header_len,
+	    keep, sums);
+	return 0;
 }
 
 /* Digest before length, as the reference does; only what is longer than
@@ -166,30 +182,23 @@ judge_chunk(struct judge *j, uint8_t *dst, const uint8_t *src, size_t len,
 
 	if (size == 0)
 		return err_set(e, ERR_PARAM, "impossible chunk size 0");
-	if (len <= BLOB_ENCODED_MAX)
-		memcpy(dst, src, MIN(len, BLOB_ENCRYPTED_HEADER_LEN));
-	if (parse(dst, len, &info, e) < 0)
-		return -1;
-	sum_payload(j, &info, dst + info.header_len, src + info.header_len,
-	    &sums);
-	if (check_chunk(j, &info, &sums, digest, size, out, e) < 0)
+	if (take_chunk(j, dst, src, len, true, &info, &sums, e) < 0 ||
+	    check_chunk(j, &info, &sums, digest, size, out, e) < 0)
 		return -1;
 	blob_set_crc(dst, sums.crc);
 	return 0;
 }
 
 int
-judge_stored_chunk(struct judge *j, const uint8_t *data, size_t len,
+judge_stored_chunk(struct judge *j, const uint8_t *src, size_t len,
     const struct digest *digest, uint32_t size, struct judge_chunk *out,
     struct err *e)
 {
 	struct blob_info info;
 	struct sums sums;
 
-	if (parse(data, len, &info, e) < 0)
-		return -1;
-	sum_payload(j, &info, NULL, NULL, &sums);
-	if (blob_expect_crc(&info, sums.crc, e) < 0)
+	if (take_chunk(j, j->copy, src, len, false, &info, &sums, e) < 0 ||
+	    blob_expect_crc(&info, sums.crc, e) < 0)
 		return -1;
 	return check_chunk(j, &info, &sums, digest, size, out, e);
 }

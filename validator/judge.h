@@ -49,9 +49,9 @@ void judge_free(struct judge *j);
 int judge_chunk(struct judge *j, uint8_t *dst, const uint8_t *src, size_t len,
     const struct digest *digest, uint32_t size, struct judge_chunk *out,
     struct err *e);
-/* A chunk from the store: like the above, but its CRC is verified, nothing is
- * changed, and size 0 means any. */
-int judge_stored_chunk(struct judge *j, const uint8_t *data, size_t len,
+/* A chunk from the store: like the above, but its CRC is verified, the copy is
+ * not kept, and size 0 means any. */
+int judge_stored_chunk(struct judge *j, const uint8_t *src, size_t len,
     const struct digest *digest, uint32_t size, struct judge_chunk *out,
     struct err *e);
 /* An uploaded .blob file: layout and CRC. */

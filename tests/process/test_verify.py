@@ -171,12 +171,18 @@ def stub(path):
     rewrite(path, path.read_bytes()[:20])
 
 
+def lengthen(path):
+    """Longer than any chunk may be."""
+    rewrite(path, path.read_bytes())
+    os.truncate(path, 40 << 20)
+
+
 def swap(path):
     """Another valid chunk under this name."""
     rewrite(path, pbs.blob(os.urandom(CHUNK)))
 
 
-@pytest.mark.parametrize('damage', [flip, truncate, stub, swap])
+@pytest.mark.parametrize('damage', [flip, truncate, stub, lengthen, swap])
 def test_a_damaged_chunk(instance, base, store, snapshot, damage):
     snap, data, digests = base()
     bad = store.chunk_path(digests[1])
@@ -203,10 +209,10 @@ def test_a_damaged_chunk(instance, base, store, snapshot, damage):
 
 @pytest.mark.parametrize('damage', [flip, swap, os.unlink])
 def test_one_of_many_small_chunks(instance, store, snapshot, damage):
-    """They are read sixteen at a time; what is wrong with one says nothing
-    of the others."""
+    """They are judged up to 256 at a time; what is wrong with one says
+    nothing of the others."""
     snap, seed = snapshot(), next(SEEDS)
-    pieces = [sha256(b'%d %d' % (seed, n)) * 100 for n in range(50)]
+    pieces = [sha256(b'%d %d' % (seed, n)) * 100 for n in range(300)]
     with instance.backup(snap) as session:
         session.backup_dynamic('root.pxar.didx', pieces)
     is_good(instance, snap)

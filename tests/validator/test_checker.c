@@ -16,6 +16,7 @@
 #include "common/arena.h"
 #include "common/err.h"
 #include "common/io.h"
+#include "common/ipc.h"
 #include "common/log.h"
 #include "common/msg.h"
 #include "common/proc.h"
@@ -274,6 +275,147 @@ Test(checker, judges_stored_files)
 	wait_for(&a, 2);
 	cr_assert_eq(a.err.code, ERR_CORRUPT);
 	checker_release(&c);
+}
+
+/* --- lent ones --- */
+
+#define TEST_TO_CHK(handler) NULL
+#define TEST_TO_VAL(handler) NULL
+#define IPC_ROW_VC(dir, NAME, handler, states, fds) \
+	IPC_ROW(dir, NAME, TEST_##dir(handler), states, fds)
+static const struct ipc_row rows[] = {
+#include "common/msg_rows.h"
+};
+static const struct ipc_proto proto = {
+    .name = "checker",
+    .rows = rows,
+    .nrows = sizeof(rows) / sizeof(rows[0]),
+    .version = IPC_VERSION,
+    .version_min = IPC_VERSION,
+};
+
+struct lent {
+	struct checker *checker;
+	struct arena in;
+	struct ipc *ipc;
+};
+
+static struct lent
+lend(void)
+{
+	struct ipc_cfg cfg = {
+	    .proto = &proto,
+	    .role = IPC_D_TO_VAL,
+	    .state = IPC_S_READY,
+	};
+	struct lent l;
+	struct err e;
+	int fds[3];
+
+	l.checker = checker_lend(pool, fds, &e);
+	cr_assert_not_null(l.checker, "%s", e.msg);
+	cr_expect(checker_is_dead(l.checker), "for us");
+	l.ipc = ipc_new(fds[0], &cfg, &e);
+	cr_assert_not_null(l.ipc);
+	close(fds[1]);
+	cr_assert_eq(arena_map(&l.in, fds[2], ARENA_BLOCKS_MAX, 1, &e), 0);
+	cr_expect_eq(l.in.nblocks, CHECKER_LENT_BLOCKS);
+	return l;
+}
+
+static void
+give_back(struct lent *l)
+{
+	ipc_free(&l->ipc);
+	arena_fini(&l->in);
+	checker_release(&l->checker);
+}
+
+/* Asks for chunks from block on, whose digests are d, and waits. */
+static int
+ask_many(struct lent *l, uint32_t block, const struct digest *d,
+    const uint32_t *lens, size_t n, struct ipc_msg *m)
+{
+	uint8_t list[CHK_MANY * CHK_MANY_CHUNK_LEN];
+	uint8_t buf[MSG_MAX_CHK_STORED_MANY];
+	struct msg_CHK_STORED_MANY msg = {.block = block, .chunks = list};
+	struct wire_w w;
+	size_t i;
+
+	wire_w_init(&w, list, sizeof(list));
+	for (i = 0; i < n; i++) {
+		wire_w_bytes(&w, d[i].b, DIGEST_LEN);
+		wire_w_u32(&w, lens[i]);
+	}
+	msg.chunks_len = (uint32_t)wire_w_len(&w);
+	wire_w_init(&w, buf, sizeof(buf));
+	msg_put_CHK_STORED_MANY(&w, &msg);
+	cr_assert_eq(ipc_send(l->ipc, MSG_ID_CHK_STORED_MANY, 0, 1, buf,
+			 (size_t)wire_w_len(&w), NULL),
+	    0);
+	return ipc_recv(l->ipc, TIMEOUT_S * 1000, m, NULL);
+}
+
+/* A good one, a damaged one, one that was not read, and a good one. */
+Test(checker, lent_one_judges_what_its_job_read)
+{
+	static const uint8_t good[] = {1, 0, 0, 1};
+	static const uint32_t sizes[] = {3000, 0, 0, 70000};
+	struct lent l = lend();
+	struct msg_CHK_VERDICTS v;
+	struct digest d[4];
+	uint32_t lens[4];
+	struct wire_r r;
+	struct ipc_msg m;
+	size_t i, at = 257 * (size_t)ARENA_BLOCK;
+
+	lens[0] = put_chunk(0, 'a', 3000, &d[0]);
+	memcpy(l.in.base + at, arena.base, lens[0]);
+	at += lens[0];
+	lens[1] = put_chunk(0, 'b', 2000, &d[1]);
+	arena.base[100] ^= 1;
+	memcpy(l.in.base + at, arena.base, lens[1]);
+	at += lens[1];
+	d[2] = d[0];
+	lens[2] = 0;
+	lens[3] = put_chunk(0, 'c', 70000, &d[3]);
+	memcpy(l.in.base + at, arena.base, lens[3]);
+	cr_assert_eq(ask_many(&l, 257, d, lens, 4, &m), 0);
+	cr_assert_eq(m.type, MSG_ID_CHK_VERDICTS);
+	cr_assert_eq(msg_get_CHK_VERDICTS(&m.body, &v), 0);
+	cr_assert_eq(v.verdicts_len, 4 * CHK_VERDICT_LEN);
+	wire_r_init(&r, v.verdicts, v.verdicts_len);
+	for (i = 0; i < 4; i++) {
+		cr_expect_eq(wire_r_u8(&r), good[i], "chunk %zu", i);
+		cr_expect_eq(wire_r_u8(&r), BLOB_PLAIN);
+		cr_expect_eq(wire_r_u32(&r), good[i] ? lens[i] : 0);
+		cr_expect_eq(wire_r_u32(&r), sizes[i]);
+	}
+	give_back(&l);
+}
+
+Test(checker, lent_one_stays_in_its_arena)
+{
+	static const struct {
+		uint32_t block, lens[2];
+	} tries[] = {
+	    {CHECKER_LENT_BLOCKS, {1, 0}},
+	    {CHECKER_LENT_BLOCKS - 1, {ARENA_BLOCK + 1, 0}},
+	    {CHECKER_LENT_BLOCKS - 1, {ARENA_BLOCK, 1}},
+	    {0, {1, UINT32_MAX}},
+	};
+	struct digest d[2] = {0};
+	struct ipc_msg m;
+	struct lent l;
+	size_t i;
+
+	for (i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		l = lend();
+		cr_expect_eq(ask_many(&l, tries[i].block, d, tries[i].lens, 2,
+				 &m),
+		    -1);
+		give_back(&l);
+	}
 }
 
 Test(checker, death_fails_the_first_and_excuses_the_rest)

@@ -1,17 +1,15 @@
 /*
  * The chunks of a verification (verify_chunks.h).  Runs in holdfast-job: the
  * main thread hands out chunks and learns what became of them, one thread for
- * each checker opens the files and waits for the checker.  Chunk files are
- * never read here.
+ * each checker reads the files into memory that the checker judges them from.
+ * What clients made is only copied here, nothing looks into it.
  */
 #include "config.h"
 
 #include "validator/jobs/verify_chunks.h"
 
 #include <sys/queue.h>
-#include <sys/stat.h>
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -28,8 +26,8 @@
 
 #define FIRST_SLOT 1 /* slot 0 is for manifests and blobs */
 #define THREADS_MAX (JOB_CHECKERS_MAX - FIRST_SLOT)
-#define BATCHES_PER_THREAD 3
-#define BATCH_BYTES (1u << 20) /* large chunks go one by one */
+#define BATCHES_PER_THREAD 4   /* filled, read, judged, finished */
+#define BATCH_BYTES (1u << 20) /* a larger chunk goes alone */
 #define LATER_MAX 4096         /* references to chunks that are being read */
 #define SLOTS_MIN 4096u
 #define SLOTS_MAX (UINT64_C(1) << 34)
@@ -73,7 +71,7 @@ struct reader {
 	unsigned int slot;
 	pthread_t thread;
 	bool started;
-	bool broken; /* its checker ended; the main thread gets another */
+	bool broken; /* its checker ended: the main thread gets another */
 };
 
 struct verify_chunks {
@@ -156,6 +154,14 @@ seen_grow(struct seen_table *t, struct err *e)
 	return 0;
 }
 
+/* Its entry will be needed soon. */
+static void
+seen_fetch(const struct seen_table *t, const struct digest *d)
+{
+	if (t->v != NULL)
+		__builtin_prefetch(&t->v[print_of(t, d) & t->mask], 1);
+}
+
 /* The chunk's entry, a new one (pending) if there was none: *fresh_out. */
 static struct seen *
 seen_get(struct seen_table *t, const struct digest *d, bool *fresh_out,
@@ -202,69 +208,92 @@ seen_chunk(const struct seen *s)
 
 /* --- threads --- */
 
-/* Whatever is not plainly good is looked at again by the validator. */
-static void
-read_one_by_one(struct reader *r, struct batch *b, const int *fds)
-{
-	unsigned int i;
-	struct err e;
-
-	for (i = 0; i < b->n; i++)
-		if (fds[i] != -1 &&
-		    verify_peer_chunk(&r->peer, fds[i], &b->refs[i].digest,
-			&b->verdicts[i], &e) == -1)
-			break;
-}
-
-static void
-read_batch(struct reader *r, struct batch *b)
+/* How much of a chunk's file was read: 0 or less than all after an error.  Then
+ * it is not good, and whatever is not plainly good the validator looks at
+ * again. */
+static uint32_t
+read_chunk(int chunks_fd, const struct digest *digest, uint8_t *dst,
+    size_t room)
 {
 	char path[DIGEST_CHUNK_PATH_LEN + 1];
-	struct digest digests[CHK_MANY];
-	unsigned int i, opened = 0;
-	int fds[CHK_MANY];
-	struct err e;
+	ssize_t n;
+	int fd;
 
-	memset(b->verdicts, 0, sizeof(b->verdicts));
-	for (i = 0; i < b->n; i++) {
-		digests[i] = b->refs[i].digest;
-		digest_chunk_path(&digests[i], path);
-		fds[i] = openat(r->vc->chunks_fd, path,
-		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-		opened += fds[i] != -1;
-	}
-	if (opened == CHK_MANY)
-		verify_peer_chunks(&r->peer, fds, digests, b->verdicts, &e);
-	else
-		read_one_by_one(r, b, fds);
-	for (i = 0; i < b->n; i++)
-		io_close(&fds[i]);
+	digest_chunk_path(digest, path);
+	fd = openat(chunks_fd, path,
+	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd == -1)
+		return 0;
+	n = pread(fd, dst, room, 0);
+	close(fd);
+	return n == -1 ? 0 : (uint32_t)n;
 }
 
+static void
+read_batch(struct reader *r, const struct batch *b)
+{
+	unsigned int i;
+	uint8_t *dst;
+	size_t room;
+
+	for (i = 0; i < b->n; i++) {
+		dst = verify_peer_room(&r->peer, &room);
+		verify_peer_add(&r->peer, &b->refs[i].digest,
+		    read_chunk(r->vc->chunks_fd, &b->refs[i].digest, dst,
+			room));
+	}
+	verify_peer_send(&r->peer, NULL);
+}
+
+/* NULL: stop, or if it need not wait, there is none. */
+static struct batch *
+next_batch(struct reader *r, bool wait)
+{
+	struct verify_chunks *vc = r->vc;
+	struct batch *b = NULL;
+
+	pthread_mutex_lock(&vc->lock);
+	while (wait && !vc->stop && (r->broken || TAILQ_EMPTY(&vc->todo)))
+		pthread_cond_wait(&vc->work, &vc->lock);
+	if (!vc->stop && r->peer.ipc != NULL) {
+		b = TAILQ_FIRST(&vc->todo);
+		if (b != NULL)
+			TAILQ_REMOVE(&vc->todo, b, entry);
+	}
+	pthread_mutex_unlock(&vc->lock);
+	return b;
+}
+
+static void
+finish_reading(struct reader *r, struct batch *b, bool is_last)
+{
+	struct verify_chunks *vc = r->vc;
+
+	verify_peer_verdicts(&r->peer, b->n, b->verdicts, NULL);
+	pthread_mutex_lock(&vc->lock);
+	r->broken = is_last && r->peer.ipc == NULL;
+	TAILQ_INSERT_TAIL(&vc->finished, b, entry);
+	pthread_cond_signal(&vc->done);
+	pthread_mutex_unlock(&vc->lock);
+}
+
+/* Reads one batch while the checker judges the one before. */
 static void *
 reader_main(void *arg)
 {
+	struct batch *sent = NULL, *b;
 	struct reader *r = arg;
-	struct verify_chunks *vc = r->vc;
-	struct batch *b;
 
-	pthread_mutex_lock(&vc->lock);
 	for (;;) {
-		while (!vc->stop && (r->broken || TAILQ_EMPTY(&vc->todo)))
-			pthread_cond_wait(&vc->work, &vc->lock);
-		if (vc->stop)
-			break;
-		b = TAILQ_FIRST(&vc->todo);
-		TAILQ_REMOVE(&vc->todo, b, entry);
-		pthread_mutex_unlock(&vc->lock);
-		read_batch(r, b);
-		pthread_mutex_lock(&vc->lock);
-		r->broken = r->peer.ipc == NULL;
-		TAILQ_INSERT_TAIL(&vc->finished, b, entry);
-		pthread_cond_signal(&vc->done);
+		b = next_batch(r, sent == NULL);
+		if (b == NULL && sent == NULL)
+			return NULL;
+		if (b != NULL)
+			read_batch(r, b);
+		if (sent != NULL)
+			finish_reading(r, sent, b == NULL);
+		sent = b;
 	}
-	pthread_mutex_unlock(&vc->lock);
-	return NULL;
 }
 
 static int
@@ -410,6 +439,8 @@ finish_batch(struct verify_chunks *vc, const struct batch *b, struct err *e)
 	unsigned int i;
 	int rv = 1;
 
+	for (i = 0; i < b->n; i++)
+		seen_fetch(&vc->seen, &b->refs[i].digest);
 	for (i = 0; i < b->n; i++) {
 		if (finish_one(vc, &b->refs[i], &b->verdicts[i], e) == -1)
 			return -1;
@@ -508,6 +539,8 @@ submit(struct verify_chunks *vc, const struct verify_ref *ref, struct err *e)
 {
 	struct batch *b;
 
+	if (vc->filling != NULL && vc->filling->bytes + ref->size > BATCH_BYTES)
+		pass_on(vc);
 	if (vc->filling == NULL) {
 		while ((b = TAILQ_FIRST(&vc->idle)) == NULL)
 			if (wait_one(vc, e) == -1)
@@ -523,6 +556,12 @@ submit(struct verify_chunks *vc, const struct verify_ref *ref, struct err *e)
 	if (b->n == CHK_MANY || b->bytes >= BATCH_BYTES)
 		pass_on(vc);
 	return 0;
+}
+
+void
+verify_chunks_soon(const struct verify_chunks *vc, const struct digest *digest)
+{
+	seen_fetch(&vc->seen, digest);
 }
 
 int

@@ -29,7 +29,6 @@ struct verify_chunk {
 struct verify_ref {
 	struct digest digest;
 	uint32_t size;
-	uint64_t tag;
 };
 
 /* Told of each reference once: at once, or when its chunk is done.  fresh: the
@@ -42,6 +41,9 @@ struct verify_chunks *verify_chunks_new(struct job *j, struct err *e);
 void verify_chunks_free(struct verify_chunks **vc);
 
 void verify_chunks_on(struct verify_chunks *vc, verify_chunk_fn *fn, void *arg);
+/* It will be added, others before it: saves time. */
+void verify_chunks_soon(const struct verify_chunks *vc,
+    const struct digest *digest);
 /* May wait until a checker is free. */
 int verify_chunks_add(struct verify_chunks *vc, const struct verify_ref *ref,
     struct err *e);

@@ -257,7 +257,7 @@ conclude(struct verify *v, struct err *e)
 int
 job_run_verify(struct job *j, struct err *e)
 {
-	struct verify_peer peer = {.arena = {.fd = -1}};
+	struct verify_peer peer = {0};
 	struct verify v = {
 	    .ctx = {.job = j, .peer = &peer},
 	    .store = {.root_fd = job_root_fd(j), .chunks_fd = job_chunks_fd(j)},

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/io.h"
 #include "common/format/blob.h"
 #include "common/format/manifest.h"
 #include "common/mem.h"
@@ -33,9 +34,9 @@ static const struct ipc_proto proto = {
     .version_min = IPC_VERSION,
 };
 
-/* Asks for a checker; its socket and arena are the caller's. */
+/* Asks for a checker; its socket and arenas are the caller's. */
 static int
-borrow(struct job *j, unsigned int slot, int fds_out[2], struct err *e)
+borrow(struct job *j, unsigned int slot, int fds_out[3], struct err *e)
 {
 	struct msg_JOB_CHECKER msg = {.slot = (uint8_t)slot};
 	uint8_t buf[MSG_MAX_JOB_CHECKER];
@@ -50,8 +51,7 @@ borrow(struct job *j, unsigned int slot, int fds_out[2], struct err *e)
 	    job_recv(j, &m, e) == -1)
 		return -1;
 	if (m.type == MSG_ID_JOB_CHECKER_READY) {
-		fds_out[0] = m.fds[0];
-		fds_out[1] = m.fds[1];
+		memcpy(fds_out, m.fds, 3 * sizeof(fds_out[0]));
 		return 0;
 	}
 	if (m.type == MSG_ID_JOB_REPLY &&
@@ -59,6 +59,29 @@ borrow(struct job *j, unsigned int slot, int fds_out[2], struct err *e)
 	    job_reply_check(&reply, e) == -1)
 		return -1;
 	return err_set(e, ERR_PROTO, "wrong answer of the validator");
+}
+
+static void
+drop(struct arena *a)
+{
+	if (a->base != NULL)
+		arena_fini(a);
+	*a = (struct arena){.fd = -1};
+}
+
+static size_t
+half_len(const struct verify_peer *p)
+{
+	return (size_t)(p->chunks.nblocks / 2) * ARENA_BLOCK;
+}
+
+/* Nothing is in it. */
+static void
+start_half(struct verify_peer *p, uint32_t half)
+{
+	p->half = half;
+	p->filled = 0;
+	wire_w_init(&p->added, p->list, sizeof(p->list));
 }
 
 int
@@ -71,18 +94,25 @@ verify_peer_open(struct verify_peer *p, struct job *j, unsigned int slot,
 	    .state = IPC_S_READY,
 	    .ctx = p,
 	};
-	int fds[2];
+	int fds[3];
 
 	verify_peer_close(p);
 	if (borrow(j, slot, fds, e) == -1)
 		return err_wrap(e, "cannot get a checker");
 	p->ipc = ipc_new(fds[0], &cfg, e);
-	if (arena_map(&p->arena, fds[1], ARENA_BLOCKS_MAX, 0, e) == -1 ||
+	if (arena_map(&p->results, fds[1], ARENA_BLOCKS_MAX, 0, e) == -1) {
+		io_close(&fds[2]);
+		verify_peer_close(p);
+		return -1;
+	}
+	if (arena_map(&p->chunks, fds[2], ARENA_BLOCKS_MAX, 1, e) == -1 ||
 	    p->ipc == NULL) {
 		verify_peer_close(p);
 		return -1;
 	}
-	arena_fd_close(&p->arena);
+	arena_fd_close(&p->results);
+	arena_fd_close(&p->chunks);
+	start_half(p, 0);
 	return 0;
 }
 
@@ -90,32 +120,34 @@ void
 verify_peer_close(struct verify_peer *p)
 {
 	ipc_free(&p->ipc);
-	if (p->arena.base != NULL)
-		arena_fini(&p->arena);
-	p->arena = (struct arena){.fd = -1};
-	free(p->list);
-	p->list = NULL;
+	drop(&p->results);
+	drop(&p->chunks);
+	free(p->files);
+	p->files = NULL;
 }
 
 /* Whatever goes wrong between the two says nothing of what was asked. */
+static int
+give_up(struct verify_peer *p, struct err *e)
+{
+	ipc_free(&p->ipc);
+	return err_set(e, ERR_UNAVAILABLE,
+	    "checking the data ended unexpectedly");
+}
+
 static int
 ask(struct verify_peer *p, uint16_t type, const void *body,
     const struct wire_w *w, const int *fds, int nfds, uint16_t want,
     struct ipc_msg *m, struct err *e)
 {
 	ssize_t len = wire_w_len(w);
-	struct err why;
 
-	if (p->ipc == NULL)
-		return err_set(e, ERR_UNAVAILABLE, "the checker ended");
-	if (len >= 0 &&
+	if (p->ipc != NULL && len >= 0 &&
 	    ipc_call(p->ipc, type, 0, ++p->seq, body, (size_t)len, fds, nfds,
-		ANSWER_MS, m, &why) == 0 &&
+		ANSWER_MS, m, NULL) == 0 &&
 	    m->type == want)
 		return 0;
-	ipc_free(&p->ipc);
-	return err_set(e, ERR_UNAVAILABLE,
-	    "checking the data ended unexpectedly");
+	return give_up(p, e);
 }
 
 static bool
@@ -123,16 +155,6 @@ verdict_is_possible(uint8_t kind, uint32_t encoded, uint32_t size)
 {
 	return kind < BLOB_KIND_COUNT && encoded <= BLOB_ENCODED_MAX &&
 	    size <= CHUNK_RAW_MAX;
-}
-
-static void
-verdict_set(struct verify_verdict *out, uint8_t good, uint8_t kind,
-    uint32_t encoded, uint32_t size)
-{
-	out->good = good == 1;
-	out->encrypted = blob_kind_encrypted((enum blob_kind)kind);
-	out->encoded = encoded;
-	out->size = out->encrypted ? 0 : size;
 }
 
 static int
@@ -154,63 +176,85 @@ verdict(struct verify_peer *p, uint16_t type, const void *body,
 	return 0;
 }
 
-int
-verify_peer_chunk(struct verify_peer *p, int fd, const struct digest *digest,
-    struct verify_verdict *out, struct err *e)
+uint8_t *
+verify_peer_room(const struct verify_peer *p, size_t *room_out)
 {
-	struct msg_CHK_STORED msg = {.size = 0};
-	uint8_t buf[MSG_MAX_CHK_STORED];
-	struct msg_CHK_VERDICT v;
-	struct wire_w w;
+	*room_out = half_len(p) - p->filled;
+	return p->chunks.base + (size_t)p->half * ARENA_BLOCK + p->filled;
+}
 
-	memcpy(msg.digest, digest->b, DIGEST_LEN);
-	wire_w_init(&w, buf, sizeof(buf));
-	msg_put_CHK_STORED(&w, &msg);
-	*out = (struct verify_verdict){0};
-	if (verdict(p, MSG_ID_CHK_STORED, buf, &w, fd, &v, e) == 0)
-		verdict_set(out, 1, v.kind, v.out_len, v.size);
-	return p->ipc == NULL ? -1 : 0;
+void
+verify_peer_add(struct verify_peer *p, const struct digest *digest,
+    uint32_t len)
+{
+	wire_w_bytes(&p->added, digest->b, DIGEST_LEN);
+	wire_w_u32(&p->added, len);
+	p->filled += len;
 }
 
 int
-verify_peer_chunks(struct verify_peer *p, const int fds[CHK_MANY],
-    const struct digest digests[CHK_MANY], struct verify_verdict out[CHK_MANY],
-    struct err *e)
+verify_peer_send(struct verify_peer *p, struct err *e)
 {
 	struct msg_CHK_STORED_MANY msg = {
-	    .digests = digests[0].b,
-	    .digests_len = CHK_MANY * DIGEST_LEN,
+	    .block = p->half,
+	    .chunks = p->list,
+	    .chunks_len = (uint32_t)wire_w_len(&p->added),
 	};
-	uint8_t buf[MSG_MAX_CHK_STORED_MANY], good, kind;
-	struct msg_CHK_VERDICTS v;
-	uint32_t encoded, size;
-	struct ipc_msg m;
+	uint8_t buf[MSG_MAX_CHK_STORED_MANY];
 	struct wire_w w;
-	struct wire_r r;
-	int i;
 
 	wire_w_init(&w, buf, sizeof(buf));
 	msg_put_CHK_STORED_MANY(&w, &msg);
-	if (ask(p, MSG_ID_CHK_STORED_MANY, buf, &w, fds, CHK_MANY,
-		MSG_ID_CHK_VERDICTS, &m, e) == -1)
+	start_half(p, p->half == 0 ? p->chunks.nblocks / 2 : 0);
+	if (p->ipc != NULL &&
+	    ipc_send(p->ipc, MSG_ID_CHK_STORED_MANY, 0, ++p->seq, buf,
+		(size_t)wire_w_len(&w), NULL) == 0 &&
+	    ipc_flush(p->ipc, ANSWER_MS, NULL) == 0)
+		return 0;
+	return give_up(p, e);
+}
+
+static int
+take_verdicts(struct ipc_msg *m, unsigned int n, struct verify_verdict *out)
+{
+	struct msg_CHK_VERDICTS v;
+	uint32_t encoded, size;
+	struct wire_r r;
+	uint8_t good, kind;
+	unsigned int i;
+
+	if (m->type != MSG_ID_CHK_VERDICTS ||
+	    msg_get_CHK_VERDICTS(&m->body, &v) == -1 ||
+	    v.verdicts_len != n * CHK_VERDICT_LEN)
 		return -1;
-	if (msg_get_CHK_VERDICTS(&m.body, &v) == -1 ||
-	    v.verdicts_len != CHK_MANY * CHK_MANY_LEN)
-		goto broken;
 	wire_r_init(&r, v.verdicts, v.verdicts_len);
-	for (i = 0; i < CHK_MANY; i++) {
+	for (i = 0; i < n; i++) {
 		good = wire_r_u8(&r);
 		kind = wire_r_u8(&r);
 		encoded = wire_r_u32(&r);
 		size = wire_r_u32(&r);
 		if (!verdict_is_possible(kind, encoded, size))
-			goto broken;
-		verdict_set(&out[i], good, kind, encoded, size);
+			return -1;
+		out[i].good = good == 1;
+		out[i].encrypted = blob_kind_encrypted((enum blob_kind)kind);
+		out[i].encoded = encoded;
+		out[i].size = out[i].encrypted ? 0 : size;
 	}
 	return 0;
-broken:
-	ipc_free(&p->ipc);
-	return err_set(e, ERR_UNAVAILABLE, "checking the data failed");
+}
+
+int
+verify_peer_verdicts(struct verify_peer *p, unsigned int n,
+    struct verify_verdict *out, struct err *e)
+{
+	struct ipc_msg m;
+
+	if (p->ipc == NULL || ipc_recv(p->ipc, ANSWER_MS, &m, NULL) == -1 ||
+	    take_verdicts(&m, n, out) == -1) {
+		memset(out, 0, n * sizeof(*out));
+		return give_up(p, e);
+	}
+	return 0;
 }
 
 int
@@ -251,11 +295,11 @@ verify_peer_manifest(struct verify_peer *p, int fd, enum manifest_op op,
 		    out->text);
 	if (out->out_len == 0)
 		return 0;
-	if ((data = arena_at(&p->arena, 0, out->out_len)) == NULL)
+	if ((data = arena_at(&p->results, 0, out->out_len)) == NULL)
 		goto broken;
 	/* The checker may still change it. */
-	free(p->list);
-	*data_out = p->list = xmemdup(data, out->out_len);
+	free(p->files);
+	*data_out = p->files = xmemdup(data, out->out_len);
 	return 0;
 broken:
 	ipc_free(&p->ipc);

@@ -19,8 +19,13 @@ struct job;
  */
 struct verify_peer {
 	struct ipc *ipc; /* NULL: closed */
-	struct arena arena;
-	uint8_t *list; /* copy of the last manifest's files */
+	struct arena results;
+	struct arena chunks; /* halves: one is filled, one is judged */
+	uint32_t half;       /* first block of the one that is filled */
+	size_t filled;       /* bytes of it */
+	struct wire_w added; /* to list */
+	uint8_t list[CHK_MANY * CHK_MANY_CHUNK_LEN];
+	uint8_t *files; /* copy of the last manifest's */
 	uint64_t seq;
 };
 
@@ -36,13 +41,21 @@ int verify_peer_open(struct verify_peer *p, struct job *j, unsigned int slot,
     struct err *e);
 void verify_peer_close(struct verify_peer *p);
 
-/* fds are lent.  What is not good may be damaged, or not be readable now: -1
- * only if the checker cannot tell. */
-int verify_peer_chunk(struct verify_peer *p, int fd,
-    const struct digest *digest, struct verify_verdict *out, struct err *e);
-int verify_peer_chunks(struct verify_peer *p, const int fds[CHK_MANY],
-    const struct digest digests[CHK_MANY], struct verify_verdict out[CHK_MANY],
-    struct err *e);
+/*
+ * Chunks, at most CHK_MANY at a time.  Each is written to where room() says,
+ * then added, and all of them are sent; while the checker judges them the next
+ * may be added and sent, after which the first ones' verdicts are to be taken.
+ * One of length 0 is not good.  What is not good may be damaged, or not be
+ * readable now.
+ */
+uint8_t *verify_peer_room(const struct verify_peer *p, size_t *room_out);
+void verify_peer_add(struct verify_peer *p, const struct digest *digest,
+    uint32_t len);
+int verify_peer_send(struct verify_peer *p, struct err *e);
+/* Of n chunks, in the order of sending. */
+int verify_peer_verdicts(struct verify_peer *p, unsigned int n,
+    struct verify_verdict *out, struct err *e);
+
 /* The error is what the checker found: ERR_CORRUPT, ERR_IO. */
 int verify_peer_blob(struct verify_peer *p, int fd, uint64_t size,
     const struct digest *csum, struct msg_CHK_VERDICT *out, struct err *e);

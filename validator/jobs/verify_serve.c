@@ -125,7 +125,7 @@ JOB_HANDLER(checker)
 	struct verify_job *k = verify_job_of(ctx, m);
 	struct msg_JOB_CHECKER msg;
 	struct err e;
-	int fds[2];
+	int i, fds[3];
 
 	if (k == NULL)
 		return -1;
@@ -144,9 +144,9 @@ JOB_HANDLER(checker)
 		return 0;
 	}
 	running_job_send(ctx, MSG_ID_JOB_CHECKER_READY, m->seq, NULL, 0, fds,
-	    2);
-	io_close(&fds[0]);
-	io_close(&fds[1]);
+	    3);
+	for (i = 0; i < 3; i++)
+		io_close(&fds[i]);
 	return 0;
 }
 

@@ -27,7 +27,7 @@
 #include "validator/jobs/verify_peer.h"
 #include "validator/store/snapshot.h"
 
-#define BATCH 1000
+#define BATCH 256
 #define LINES_MAX 100 /* about chunks of one snapshot */
 #define DAY_SECONDS 86400
 #define MIB 1048576.0
@@ -203,6 +203,8 @@ check_chunks(struct findings *f, const struct index_view *v, struct err *e)
 		}
 		if (job_check_stop(f->ctx->job, e) == -1)
 			return -1;
+		for (i = 0; i < n; i++)
+			verify_chunks_soon(f->ctx->chunks, &entries[i].digest);
 		for (i = 0; i < n; i++) {
 			ref.digest = entries[i].digest;
 			ref.size =
