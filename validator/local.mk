@@ -22,6 +22,7 @@ libjob_a_SOURCES = \
 	validator/jobs/job.c validator/jobs/job.h validator/jobs/job_int.h \
 	validator/jobs/job_kinds.def \
 	validator/jobs/verify_chunks.c validator/jobs/verify_chunks.h \
+	validator/jobs/verify_seen.c validator/jobs/verify_seen.h \
 	validator/jobs/verify_job.c \
 	validator/jobs/verify_peer.c validator/jobs/verify_peer.h \
 	validator/jobs/verify_snap.c validator/jobs/verify_snap.h

@@ -18,41 +18,17 @@
 #include <unistd.h>
 
 #include "common/err.h"
-#include "common/io.h"
 #include "common/mem.h"
 #include "common/format/blob.h"
 #include "validator/jobs/job.h"
 #include "validator/jobs/verify_peer.h"
+#include "validator/jobs/verify_seen.h"
 
 #define FIRST_SLOT 1 /* slot 0 is for manifests and blobs */
 #define THREADS_MAX (JOB_CHECKERS_MAX - FIRST_SLOT)
 #define BATCHES_PER_THREAD 4   /* filled, read, judged, finished */
 #define BATCH_BYTES (1u << 20) /* a larger chunk goes alone */
 #define LATER_MAX 4096         /* references to chunks that are being read */
-#define SLOTS_MIN 4096u
-#define SLOTS_MAX (UINT64_C(1) << 34)
-
-/* --- what is known of each chunk --- */
-
-#define SEEN_PENDING 0x80u
-#define SEEN_ENCRYPTED 0x40u
-#define SEEN_USED 0x20u
-#define SEEN_WHAT 0x0fu
-
-struct seen {
-	uint64_t print; /* keyed, so that nobody can aim at another's chunk */
-	uint32_t size;
-	uint8_t flags;
-};
-
-struct seen_table {
-	struct seen *v;
-	uint64_t mask;
-	uint64_t used;
-	uint64_t key[2];
-};
-
-/* --- work --- */
 
 /* Some chunks for one reader: passing on each by itself would take longer
  * than reading a small one. */
@@ -77,7 +53,7 @@ struct reader {
 struct verify_chunks {
 	struct job *job;
 	int chunks_fd;
-	struct seen_table seen;
+	struct verify_seen seen;
 	verify_chunk_fn *fn;
 	void *arg;
 	struct verify_ref *later;
@@ -100,111 +76,6 @@ struct verify_chunks {
 	struct reader readers[THREADS_MAX];
 	unsigned int nreaders;
 };
-
-/* --- the table --- */
-
-/* Multiply and fold (as wyhash does) all bytes of the digest with a random
- * key. */
-static uint64_t
-fold(uint64_t a, uint64_t b)
-{
-	unsigned __int128 x = (unsigned __int128)a * b;
-
-	return (uint64_t)x ^ (uint64_t)(x >> 64);
-}
-
-static uint64_t
-print_of(const struct seen_table *t, const struct digest *d)
-{
-	uint64_t w[DIGEST_LEN / sizeof(uint64_t)], first;
-
-	memcpy(w, d->b, sizeof(w));
-	first = fold(w[0] ^ t->key[0], w[1] ^ t->key[1]);
-	return fold(first ^ w[2] ^ t->key[1],
-	    w[3] ^ t->key[0] ^ 0x9e3779b97f4a7c15u);
-}
-
-static struct seen *
-seen_place(const struct seen_table *t, uint64_t print)
-{
-	uint64_t i = print & t->mask;
-
-	while ((t->v[i].flags & SEEN_USED) != 0 && t->v[i].print != print)
-		i = (i + 1) & t->mask;
-	return &t->v[i];
-}
-
-static int
-seen_grow(struct seen_table *t, struct err *e)
-{
-	struct seen_table bigger = *t;
-	uint64_t n = t->v == NULL ? SLOTS_MIN : (t->mask + 1) * 2, i;
-
-	if (n > SLOTS_MAX ||
-	    (bigger.v = calloc((size_t)n, sizeof(*bigger.v))) == NULL)
-		return err_set(e, ERR_NOMEM,
-		    "out of memory for what is known of %llu chunks",
-		    (unsigned long long)t->used);
-	bigger.mask = n - 1;
-	for (i = 0; t->v != NULL && i <= t->mask; i++)
-		if (t->v[i].flags & SEEN_USED)
-			*seen_place(&bigger, t->v[i].print) = t->v[i];
-	free(t->v);
-	*t = bigger;
-	return 0;
-}
-
-/* Its entry will be needed soon. */
-static void
-seen_fetch(const struct seen_table *t, const struct digest *d)
-{
-	if (t->v != NULL)
-		__builtin_prefetch(&t->v[print_of(t, d) & t->mask], 1);
-}
-
-/* The chunk's entry, a new one (pending) if there was none: *fresh_out. */
-static struct seen *
-seen_get(struct seen_table *t, const struct digest *d, bool *fresh_out,
-    struct err *e)
-{
-	uint64_t print = print_of(t, d);
-	struct seen *s;
-
-	if ((t->v == NULL || t->used >= (t->mask + 1) / 4 * 3) &&
-	    seen_grow(t, e) == -1)
-		return NULL;
-	s = seen_place(t, print);
-	*fresh_out = (s->flags & SEEN_USED) == 0;
-	if (*fresh_out) {
-		s->print = print;
-		s->flags = SEEN_USED | SEEN_PENDING;
-		t->used++;
-	}
-	return s;
-}
-
-static void
-seen_set(struct seen_table *t, const struct digest *d,
-    const struct verify_chunk *c)
-{
-	struct seen *s = seen_place(t, print_of(t, d));
-
-	s->size = c->size;
-	s->flags = (uint8_t)(SEEN_USED | (unsigned int)c->what |
-	    (c->encrypted ? SEEN_ENCRYPTED : 0));
-}
-
-static struct verify_chunk
-seen_chunk(const struct seen *s)
-{
-	struct verify_chunk c = {
-	    .what = (enum job_chunk)(s->flags & SEEN_WHAT),
-	    .encrypted = (s->flags & SEEN_ENCRYPTED) != 0,
-	    .size = s->size,
-	};
-
-	return c;
-}
 
 /* --- threads --- */
 
@@ -327,7 +198,7 @@ verify_chunks_new(struct job *j, struct err *e)
 
 	vc->job = j;
 	vc->chunks_fd = job_chunks_fd(j);
-	io_random(vc->seen.key, sizeof(vc->seen.key));
+	verify_seen_init(&vc->seen);
 	pthread_mutex_init(&vc->lock, NULL);
 	pthread_cond_init(&vc->work, NULL);
 	pthread_cond_init(&vc->done, NULL);
@@ -373,7 +244,7 @@ verify_chunks_free(struct verify_chunks **vcp)
 	pthread_cond_destroy(&vc->work);
 	pthread_cond_destroy(&vc->done);
 	pthread_mutex_destroy(&vc->lock);
-	free(vc->seen.v);
+	verify_seen_fini(&vc->seen);
 	free(vc->batches);
 	free(vc->later);
 	free(vc);
@@ -428,7 +299,7 @@ finish_one(struct verify_chunks *vc, const struct verify_ref *ref,
 		vc->encoded += v->encoded;
 		vc->plain += v->encrypted ? ref->size : v->size;
 	}
-	seen_set(&vc->seen, &ref->digest, &c);
+	verify_seen_set(&vc->seen, &ref->digest, &c);
 	return vc->fn(vc->arg, ref, &c, true, text, e);
 }
 
@@ -440,7 +311,7 @@ finish_batch(struct verify_chunks *vc, const struct batch *b, struct err *e)
 	int rv = 1;
 
 	for (i = 0; i < b->n; i++)
-		seen_fetch(&vc->seen, &b->refs[i].digest);
+		verify_seen_fetch(&vc->seen, &b->refs[i].digest);
 	for (i = 0; i < b->n; i++) {
 		if (finish_one(vc, &b->refs[i], &b->verdicts[i], e) == -1)
 			return -1;
@@ -525,8 +396,7 @@ verify_chunks_drain(struct verify_chunks *vc, struct err *e)
 			return -1;
 	for (i = 0; i < vc->nlater; i++) {
 		ref = &vc->later[i];
-		c = seen_chunk(
-		    seen_place(&vc->seen, print_of(&vc->seen, &ref->digest)));
+		verify_seen_get(&vc->seen, &ref->digest, &c);
 		if (vc->fn(vc->arg, ref, &c, false, "", e) == -1)
 			return -1;
 	}
@@ -561,7 +431,7 @@ submit(struct verify_chunks *vc, const struct verify_ref *ref, struct err *e)
 void
 verify_chunks_soon(const struct verify_chunks *vc, const struct digest *digest)
 {
-	seen_fetch(&vc->seen, digest);
+	verify_seen_fetch(&vc->seen, digest);
 }
 
 int
@@ -569,17 +439,14 @@ verify_chunks_add(struct verify_chunks *vc, const struct verify_ref *ref,
     struct err *e)
 {
 	struct verify_chunk c;
-	struct seen *s;
 	bool fresh;
 
-	if ((s = seen_get(&vc->seen, &ref->digest, &fresh, e)) == NULL)
+	if (verify_seen_add(&vc->seen, &ref->digest, &fresh, e) == -1)
 		return -1;
 	if (fresh)
 		return submit(vc, ref, e);
-	if ((s->flags & SEEN_PENDING) == 0) {
-		c = seen_chunk(s);
+	if (verify_seen_get(&vc->seen, &ref->digest, &c))
 		return vc->fn(vc->arg, ref, &c, false, "", e);
-	}
 	vc->later[vc->nlater++] = *ref;
 	return vc->nlater < LATER_MAX ? 0 : verify_chunks_drain(vc, e);
 }
