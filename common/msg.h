@@ -34,6 +34,14 @@
 #define IPC_D_TO_JOB 0x80u
 #define IPC_D_TO_HASHER 0x100u
 
+/*
+ * Raised with the first change after a release that a process of that release
+ * would misread: before 1 was released it needs no other number.  MIN is the
+ * release before, so that its workers finish their sessions at a new validator
+ * (HELLO says what both speak).  Only WV and CTL meet another release for long;
+ * a parent and its child do between the unpacking of packages and the restart,
+ * when a message that has changed since fails as the child's death does.
+ */
 #define IPC_VERSION 1
 #define IPC_VERSION_MIN 1
 

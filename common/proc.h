@@ -158,8 +158,8 @@ int proc_want_files(uint64_t n, struct err *e);
  * gone.  The event is the caller's (event_free()). */
 struct event *proc_watch_parent(struct event_base *base, int fd,
     void (*gone)(void *ctx), void *ctx, struct err *e);
-/* Signals only this way; the event is the caller's (event_free()).  SIGPIPE
- * is ignored by proc_signals_init(), to be called first. */
+/* Signals only this way; the event is the caller's (event_free()).  SIGPIPE and
+ * SIGXFSZ are ignored by proc_signals_init(), to be called first. */
 void proc_signals_init(void);
 struct event *proc_signal(struct event_base *base, int signo,
     void (*cb)(int fd, short what, void *ctx), void *ctx, struct err *e);

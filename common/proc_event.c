@@ -67,6 +67,8 @@ void
 proc_signals_init(void)
 {
 	signal(SIGPIPE, SIG_IGN);
+	/* A file that may not grow, as a log that a hasher may not write to. */
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 struct event *

@@ -293,9 +293,10 @@ sandbox_enter(enum sandbox_profile profile, const struct sandbox_path *paths,
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		return err_errno(e, errno, "no-new-privileges");
-	if (limits_set(def, e) == -1 ||
-	    landlock_enter(def, paths, npaths, flags, e) == -1 ||
-	    caps_drop(flags, e) == -1 || seccomp_enter(def, e) == -1)
+	/* Before the limits: a log is a file, perhaps. */
+	if (landlock_enter(def, paths, npaths, flags, e) == -1 ||
+	    limits_set(def, e) == -1 || caps_drop(flags, e) == -1 ||
+	    seccomp_enter(def, e) == -1)
 		return -1;
 #ifdef HOLDFAST_SANITIZERS
 	sealed = 1;

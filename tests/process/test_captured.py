@@ -265,6 +265,27 @@ def test_required_sandbox(name):
         inst.remove()
 
 
+def test_missing_landlock_is_told(monkeypatch):
+    """Where it is not required, it is a warning, of each process, and all
+    goes on."""
+    inst = TestInstance(make_folder())
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, 'Popen', lambda *args, **more: popen(
+        *args, preexec_fn=hide_landlock, **more))
+    try:
+        inst.start()
+        for log, profiles in (('server', ('master', 'worker', 'auth', 'hasher')),
+                              ('validator', ('validator', 'checker'))):
+            for profile in profiles:
+                assert wait_for(
+                    lambda: 'this kernel has no Landlock, going on without '
+                    f'profile={profile}' in (inst.log / f'{log}.log')
+                    .read_text()), profile
+    finally:
+        monkeypatch.undo()
+        inst.remove()
+
+
 def test_every_attack_is_documented():
     text = (TOP / 'docs/security.md').read_text()
     assert [a for a in attacks() if f'`{a}`' not in text] == []
