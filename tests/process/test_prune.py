@@ -171,6 +171,36 @@ def test_no_empty_group_stays(instance, faults, snapshot, store):
     assert wait_for(lambda: not instance.admin_json('lock', 'list'))
 
 
+def test_stopped(instance, faults, snapshot, store):
+    """Between two snapshots, or groups: what is not removed yet stays, whole
+    and free, and the next one goes on."""
+    make_namespace(instance, 'stopped')
+    groups = [[snapshot()] for _ in range(3)]
+    for g in groups:
+        while len(g) < 3:
+            g.append(snapshot(g[-1]))
+        for snap in g:
+            back_up(instance, snap, 'stopped')
+
+    def left():
+        return [[s for s in g if store.snapshot_path(s, 'stopped').exists()]
+                for g in groups]
+    faults.hold_rename = 1
+    upid = call(instance, 'prune-datastore', ns='stopped', keep_last=1)
+    assert wait_for(lambda: faults.rename_held)
+    instance.admin('task', 'stop', upid)
+    faults.clear()
+    status, lines = ended(instance, upid)
+    assert status == 'task aborted' and lines[-1] == 'TASK ERROR: task aborted'
+    now = left()
+    assert sum(map(len, now)) < 9, 'one was on its way'
+    assert [g for g in groups if g in now], 'not all were'
+    assert all(g[-1] in n for g, n in zip(groups, now))
+    assert wait_for(lambda: not instance.admin_json('lock', 'list'))
+    assert prune_all(instance, ns='stopped', keep_last=1)[0] == 'OK'
+    assert left() == [g[2:] for g in groups]
+
+
 def test_a_backup_on_its_way_keeps_its_group(instance, snapshot, store):
     first = snapshot()
     second = snapshot(first)
