@@ -208,7 +208,10 @@ def test_backup(starved, series, kind):
 
 def run_job(inst, *command):
     """The task's last word, once it ended."""
-    upid = inst.admin_json(*command)['upid']
+    try:
+        upid = inst.admin_json(*command)['upid']
+    except instance_module.InstanceError as error:
+        return str(error)  # it ended before it was told what to do
 
     def status():
         return next((t['status'] for t in inst.admin_json('task', 'list')
