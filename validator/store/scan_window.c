@@ -12,18 +12,37 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define KEY_LEN (DIGEST_LEN + sizeof(uint32_t)) /* the position comes last */
 #define FEW 16u
 /* Entries that one thread places at a time. */
 #define BLOCK_LEN ((size_t)4096)
+#define HUGE_PAGE ((size_t)2 << 20)
+
+/* In huge pages: the first touch of each small one takes as long as checking
+ * a chunk, and nothing else can be done before the first window is filled. */
+static struct scan_entry *
+entries_new(size_t cap)
+{
+	size_t len = cap * sizeof(struct scan_entry);
+	void *p;
+
+	if (len < HUGE_PAGE)
+		return malloc(len);
+	len = (len + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+	p = aligned_alloc(HUGE_PAGE, len);
+	if (p != NULL)
+		(void)madvise(p, len, MADV_HUGEPAGE);
+	return p;
+}
 
 int
 scan_window_init(struct scan_window *w, size_t cap)
 {
 	*w = (struct scan_window){.cap = cap};
-	w->added = calloc(cap, sizeof(*w->added));
-	w->entries = calloc(cap, sizeof(*w->entries));
+	w->added = entries_new(cap);
+	w->entries = entries_new(cap);
 	if (w->added != NULL && w->entries != NULL)
 		return 0;
 	scan_window_fini(w);
