@@ -183,11 +183,11 @@ Test(reuse_scan, reads_dynamic_indexes_too)
 Test(reuse_scan, goes_through_several_windows)
 {
 	/* More positions than a window has, and few chunks. */
-	make_index(INDEX_FIXED, 600000, 50);
+	make_index(INDEX_FIXED, 1200000, 50);
 	start();
 	finish();
 	cr_expect_eq(result.state, CHUNK_OK);
-	cr_expect_eq(bitmap_count(&checked), 600000);
+	cr_expect_eq(bitmap_count(&checked), 1200000);
 	cr_expect_geq(progressed, 2);
 	cr_expect_leq(reuse_scan_stats(scan), 50 * (unsigned)progressed);
 }
@@ -234,7 +234,7 @@ Test(reuse_scan, does_not_look_at_what_was_checked_before)
 
 Test(reuse_scan, looks_first_at_what_is_referenced)
 {
-	const uint32_t n = 400000;
+	const uint32_t n = 800000;
 
 	/* The missing one lies in the last window, but is referenced; all in
 	 * front of it are not. */

@@ -173,3 +173,26 @@ Test(scan_window, takes_the_next_stretch_meanwhile)
 	cr_assert_eq(nblocks, 0);
 	cr_assert_eq(w.len, 0);
 }
+
+/* A thousand scans at a time take a bounded amount of memory. */
+Test(scan_window, shares_what_there_is_for_all)
+{
+	static struct scan_window many[1000];
+	size_t i, total = 0;
+
+	for (i = 0; i < 1000; i++) {
+		cr_assert_eq(scan_window_init(&many[i], SIZE_MAX), 0);
+		cr_expect(i == 0 || many[i].cap <= many[i - 1].cap);
+		total += many[i].cap;
+	}
+	cr_expect_eq(many[0].cap, 512 << 10);
+	cr_expect_eq(many[999].cap, 32 << 10);
+	cr_expect_leq(total, ((size_t)8 << 20) + 1000 * (32 << 10));
+	cr_assert_eq(scan_window_init(&w, 7), 0);
+	cr_expect_eq(w.cap, 7);
+	for (i = 0; i < 1000; i++)
+		scan_window_fini(&many[i]);
+	scan_window_fini(&w);
+	cr_assert_eq(scan_window_init(&w, SIZE_MAX), 0);
+	cr_expect_eq(w.cap, 512 << 10);
+}

@@ -28,7 +28,6 @@
 #include "validator/store/scan_window.h"
 #include "validator/store/threads.h"
 
-#define WINDOW_LEN ((size_t)256 << 10) /* 9 MiB of entries */
 #define SLICE_LEN ((size_t)512)
 #define BLOCK_WORDS ((size_t)16) /* read at a time: 1024 entries */
 #define WORD_BITS ((size_t)64)
@@ -406,15 +405,13 @@ reuse_scan_start(struct reuse_scan **out, const struct reuse_scan_opts *o,
     struct err *e)
 {
 	struct reuse_scan *s = xcalloc(1, sizeof(*s));
-	size_t w, cap, nwords = (size_t)((o->checked->bits + 63) / 64);
+	size_t w, nwords = (size_t)((o->checked->bits + 63) / 64);
 
 	*out = NULL;
 	s->o = *o;
 	pthread_mutex_init(&s->lock, NULL);
 	s->result.err = &s->err;
-	cap = o->checked->bits < WINDOW_LEN ? (size_t)o->checked->bits
-					    : WINDOW_LEN;
-	if (scan_window_init(&s->window, cap) == -1) {
+	if (scan_window_init(&s->window, (size_t)o->checked->bits) == -1) {
 		err_set(e, ERR_NOMEM, "out of memory for a scan");
 		reuse_scan_free(&s);
 		return -1;

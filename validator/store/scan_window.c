@@ -20,6 +20,14 @@
 #define BLOCK_LEN ((size_t)4096)
 #define HUGE_PAGE ((size_t)2 << 20)
 
+/* Entries of all windows together (that some get the least comes on top), and
+ * of one. */
+#define ALL_WINDOWS ((size_t)8 << 20)
+#define WINDOW_MAX ((size_t)512 << 10)
+#define WINDOW_MIN ((size_t)32 << 10)
+
+static size_t entries_taken; /* by all windows; the loop's */
+
 /* In huge pages: the first touch of each small one takes as long as checking
  * a chunk, and nothing else can be done before the first window is filled. */
 static struct scan_entry *
@@ -37,12 +45,29 @@ entries_new(size_t cap)
 	return p;
 }
 
-int
-scan_window_init(struct scan_window *w, size_t cap)
+/* Large windows are worth their memory: a folder is looked up once in each.
+ * But a thousand sessions may check at a time. */
+static size_t
+fair_share(size_t wanted)
 {
-	*w = (struct scan_window){.cap = cap};
-	w->added = entries_new(cap);
-	w->entries = entries_new(cap);
+	size_t left =
+	    entries_taken < ALL_WINDOWS ? ALL_WINDOWS - entries_taken : 0;
+	size_t share = left / 16;
+
+	if (share > WINDOW_MAX)
+		share = WINDOW_MAX;
+	if (share < WINDOW_MIN)
+		share = WINDOW_MIN;
+	return wanted < share ? wanted : share;
+}
+
+int
+scan_window_init(struct scan_window *w, size_t wanted)
+{
+	*w = (struct scan_window){.cap = fair_share(wanted)};
+	entries_taken += w->cap;
+	w->added = entries_new(w->cap);
+	w->entries = entries_new(w->cap);
 	if (w->added != NULL && w->entries != NULL)
 		return 0;
 	scan_window_fini(w);
@@ -52,6 +77,7 @@ scan_window_init(struct scan_window *w, size_t cap)
 void
 scan_window_fini(struct scan_window *w)
 {
+	entries_taken -= w->cap;
 	free(w->added);
 	free(w->entries);
 	w->added = w->entries = NULL;

@@ -33,8 +33,13 @@ struct scan_window {
 	atomic_size_t next[SCAN_PARTS]; /* place of each part */
 };
 
-/* Empty, with room for cap entries; -1 if there is no memory. */
-int scan_window_init(struct scan_window *w, size_t cap);
+/*
+ * Empty, with room for as many entries as wanted, but not more than a
+ * sixteenth of what is left of the 8 Mi that all windows share: 32 Ki (2.3
+ * MB) to 512 Ki (38 MB).  -1 if there is no memory.  These two are for the
+ * loop's thread.
+ */
+int scan_window_init(struct scan_window *w, size_t wanted);
 void scan_window_fini(struct scan_window *w);
 /* nadded must be less than cap. */
 void scan_window_add(struct scan_window *w, const struct digest *digest,
