@@ -79,9 +79,9 @@ struct verify_chunks {
 
 /* --- threads --- */
 
-/* How much of a chunk's file was read: 0 or less than all after an error.  Then
- * it is not good, and whatever is not plainly good the validator looks at
- * again. */
+/* How much of a chunk's file was read: 0 or less than all after an error, 0 if
+ * there may be more than fits.  Then it is not good, and whatever is not
+ * plainly good the validator looks at again. */
 static uint32_t
 read_chunk(int chunks_fd, const struct digest *digest, uint8_t *dst,
     size_t room)
@@ -97,7 +97,7 @@ read_chunk(int chunks_fd, const struct digest *digest, uint8_t *dst,
 		return 0;
 	n = pread(fd, dst, room, 0);
 	close(fd);
-	return n == -1 ? 0 : (uint32_t)n;
+	return n == -1 || (size_t)n == room ? 0 : (uint32_t)n;
 }
 
 static void
