@@ -275,6 +275,22 @@ def test_missing_chunks_are_named(val):
     assert has(val, 1, 2, 3, 4) == [True] * 4
 
 
+def test_a_chunk_that_cannot_be_looked_at_stays(val):
+    """The others go."""
+    forget(val, backup(val, new_group(), [620, 621]))
+    make_old(val)
+    val.faults.fail_checks(chunk(620)[1])
+    lines = finish(val, start(val))
+    assert lines[-1] == 'TASK WARNINGS: 1'
+    name = chunk(620)[1].hex()
+    assert [x for x in lines if name in x] == [
+        f'WARN: look at chunk {name}: Input/output error: it stays']
+    assert has(val, 620, 621) == [True, False]
+    val.faults.clear()
+    collect(val)
+    assert has(val, 620) == [False]
+
+
 def known_damage(inst):
     """How many chunks are known to be damaged or missing."""
     return inst.admin_json('datastore', 'list')[0]['damaged-chunks']

@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -498,6 +499,25 @@ Test(chunk_store, young_files_stay)
 	c = remove_old(name);
 	cr_expect_eq(c.result, CHUNK_REMOVE_YOUNG);
 	cr_expect_eq(c.used, 1001);
+}
+
+Test(chunk_store, what_cannot_be_looked_at_stays)
+{
+	struct atime_cutoff cutoff = atime_cutoff_now(1000, 10);
+	struct digest d = fixture_digest(1);
+	struct chunk_removal c;
+	char path[200], *slash;
+	struct err e = {0};
+
+	fixture_chunk_path(&d, path);
+	slash = strrchr(path, '/');
+	*slash = '\0';
+	cr_assert_eq(unlinkat(fx.store->root_fd, path, AT_REMOVEDIR), 0);
+	fixture_write(path, "", 0);
+	cr_expect_eq(chunk_remove_old(fx.store, slash + 1, &cutoff, &c, &e), 0);
+	cr_expect_eq(c.result, CHUNK_REMOVE_UNSEEN);
+	cr_expect_eq(e.sys, ENOTDIR);
+	cr_expect(fixture_exists(path));
 }
 
 /* It may have been used after the clock was set back. */

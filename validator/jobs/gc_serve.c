@@ -43,6 +43,7 @@ struct gc {
 	size_t nlost;
 	uint64_t adds; /* damage_adds() then */
 	uint64_t nforgotten;
+	bool has_unseen; /* and said so */
 	struct store_flow flow;
 	struct running_job *waiting; /* for the answer to a step */
 	uint64_t waiting_seq;
@@ -155,6 +156,7 @@ struct removal {
 	struct digest *gone; /* chunks that are not there */
 	size_t ngone;
 	struct msg_JOB_REPLY sum;
+	struct err unseen; /* why one could not be looked at */
 	int rv;
 	struct err err;
 };
@@ -204,6 +206,8 @@ remove_one(struct removal *d, const char *name, struct err *e)
 		count_young(d, &c);
 	else if (c.result == CHUNK_REMOVE_NONE && kind == CHUNK_NAME_CHUNK)
 		add_gone(d, &digest);
+	else if (c.result == CHUNK_REMOVE_UNSEEN)
+		d->unseen = *e;
 	return 0;
 }
 
@@ -232,6 +236,16 @@ forget_gone(struct removal *d)
 		    damage_heal_seen(g->vs->damage, &d->gone[i], g->adds);
 }
 
+/* Whoever reads the log need not be told of each. */
+static void
+tell_unseen(struct removal *d)
+{
+	if (d->unseen.code == ERR_OK || d->gc->has_unseen)
+		return;
+	d->gc->has_unseen = true;
+	task_warn(running_job_task(d->r), "%s: it stays", d->unseen.msg);
+}
+
 static void
 removal_done(struct store_job *job)
 {
@@ -239,6 +253,7 @@ removal_done(struct store_job *job)
 	struct running_job *r = d->r;
 
 	forget_gone(d);
+	tell_unseen(d);
 	validator_kill_point(running_job_validator(r), "gc-removed");
 	if (d->rv == 0)
 		running_job_reply(r, d->seq, &d->sum);

@@ -433,8 +433,13 @@ remove_locked(struct store *s, const struct digest *d, const char *path,
 	struct stat st;
 
 	*out = (struct chunk_removal){.result = CHUNK_REMOVE_NONE};
-	if (fstatat(s->chunks_fd, path, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return errno == ENOENT ? 0 : err_chunk(e, errno, "look at", d);
+	if (fstatat(s->chunks_fd, path, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+		if (errno != ENOENT) {
+			err_chunk(e, errno, "look at", d);
+			out->result = CHUNK_REMOVE_UNSEEN;
+		}
+		return 0;
+	}
 	if (!S_ISREG(st.st_mode))
 		return 0;
 	out->size = (uint64_t)st.st_size;

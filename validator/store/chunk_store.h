@@ -95,9 +95,10 @@ struct chunk_removal {
 	enum {
 		CHUNK_REMOVE_DONE,
 		CHUNK_REMOVE_YOUNG,
-		CHUNK_REMOVE_NONE, /* nothing there, or no regular file */
+		CHUNK_REMOVE_NONE,   /* nothing there, or no regular file */
+		CHUNK_REMOVE_UNSEEN, /* cannot be looked at; e says why */
 	} result;
-	/* Unless there is none: */
+	/* Of the first two: */
 	uint64_t size;
 	int64_t used; /* when it was last written or used, Unix seconds */
 };
