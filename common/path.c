@@ -178,15 +178,25 @@ int
 path_make_folder(const char *path, mode_t mode, uid_t uid, gid_t gid,
     struct err *e)
 {
+	int fd, rv = -1;
+
 	if (mkdir(path, mode) == -1) {
 		if (errno == EEXIST)
 			return 0;
 		return err_errno(e, errno, "cannot make %s", path);
 	}
-	if (chmod(path, mode) == -1 ||
-	    (geteuid() == 0 && chown(path, uid, gid) == -1))
-		return err_errno(e, errno, "cannot set the rights of %s", path);
-	return io_fsync_parent(path, e);
+	/* Its name may be a link by now, if the folder above is another's. */
+	fd = io_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
+	    e);
+	if (fd == -1)
+		return -1;
+	if (fchmod(fd, mode) == -1 ||
+	    (geteuid() == 0 && fchown(fd, uid, gid) == -1))
+		err_errno(e, errno, "cannot set the rights of %s", path);
+	else
+		rv = io_fsync_parent(path, e);
+	io_close(&fd);
+	return rv;
 }
 
 /* One level of the folder being emptied: an explicit stack, since the depth

@@ -116,6 +116,8 @@ process_ended(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	/* Whoever has come under its number meanwhile is another one. */
+	p->used = 0;
 	process_forget(p);
 	process_free_unused(p);
 }

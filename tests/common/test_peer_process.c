@@ -127,6 +127,26 @@ Test(peer_process, ends_before_it_leaves)
 	peer_process_leave(&p);
 }
 
+/* Its number is used again before its end is seen. */
+Test(peer_process, another_of_that_number)
+{
+	struct peer_process *p;
+	struct err e;
+	pid_t pid;
+	int hold;
+
+	pid = start_child(&hold);
+	p = peer_process_enter(ps, pid, 1);
+	cr_assert_eq(peer_process_once(p, &e), 0);
+	peer_process_leave(&p);
+	end_child(pid, hold);
+	p = peer_process_enter(ps, pid, 1);
+	cr_expect_eq(peer_process_once(p, &e), -1);
+	event_base_loop(base, EVLOOP_ONCE);
+	cr_expect_eq(peer_process_once(p, &e), 0, "somebody else");
+	peer_process_leave(&p);
+}
+
 Test(peer_process, what_is_kept_is_freed_at_the_end)
 {
 	struct peer_process *p = peer_process_enter(ps, getpid(), 1);

@@ -274,8 +274,10 @@ class Auth:
                 ours.send(b'x')
                 _, fds, _, _ = socket.recv_fds(ours, 1, 1)
                 return socket.socket(fileno=fds[0])
-            yield lambda: Worker(connect)
-            ours.shutdown(socket.SHUT_RDWR)
+            try:
+                yield lambda: Worker(connect)
+            finally:
+                ours.shutdown(socket.SHUT_RDWR)
 
     @contextlib.contextmanager
     def only_worker(self):
