@@ -41,9 +41,9 @@ def pytest_terminal_summary(terminalreporter):
             terminalreporter.write_line(f'said: {name}: {value}')
 
 
-def make_folder():
+def make_folder(place=None):
     """A folder that the system users can reach, unlike pytest's own."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix='holdfast-test-'))
+    path = pathlib.Path(tempfile.mkdtemp(prefix='holdfast-test-', dir=place))
     if os.getuid() == 0:
         path.chmod(0o755)
     return path

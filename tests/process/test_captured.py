@@ -12,6 +12,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -106,6 +107,9 @@ class Surroundings:
         self.known = {'create': folder / 'created'}
         self.victims = []
         self.sockets = []
+
+    def fill(self):
+        folder = self.folder
         uids = {pwd.getpwnam(name).pw_uid for name in DAEMON_USERS} \
             if ROOT else {os.getuid()}
         for uid in uids | {os.getuid()}:
@@ -161,22 +165,26 @@ def captured(request):
     """{profile: {attack: {outcome}}}"""
     if not landlock_abi():
         pytest.skip('no Landlock in this kernel')
-    folder = make_folder()
+    # The address of a socket has room for 107 bytes.
+    place = '/tmp' if len(tempfile.gettempdir()) > 60 else None
+    folder = make_folder(place)
     folder.chmod(0o1777 if ROOT else 0o700)
-    inst = CapturedInstance(make_folder())
+    inst = CapturedInstance(make_folder(place))
     around = Surroundings(folder)
     store = inst.stores / 'store'
     state = inst.dir / 'state'
-    known = {**around.known, 'store': store / '.chunks',
+    known = {'store': store / '.chunks',
              'locks': inst.run_dir / 'validator/locks/data.mdb',
              'accounts': state / 'auth/accounts/data.mdb',
              'tls-key': state / 'auth/key.pem',
              'grant-key': state / 'grant.key',
              'control-socket': inst.run_dir / 'admin/auth.sock'}
     try:
+        around.fill()
         inst.prepare(('store',), {}, {}, {})
         (inst.programs / 'captured.conf').write_text(
-            ''.join(f'{k} {v}\n' for k, v in known.items()))
+            ''.join(f'{k} {v}\n'
+                    for k, v in {**around.known, **known}.items()))
         inst.bring_up()
         use(inst)
         seen = collections.defaultdict(lambda: collections.defaultdict(set))
