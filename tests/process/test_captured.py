@@ -197,7 +197,7 @@ def captured(request):
                     seen[profile][attack].add(outcome)
             return all(set(seen[p]) == set(attacks()) for p in PROFILES) and \
                 all(text in logs[log] for log, text in SAID)
-        if not wait_for(all_seen):
+        if not wait_for(all_seen, 300):
             show_logs(inst)
         yield seen
     finally:
