@@ -187,7 +187,7 @@ Test(scan_window, shares_what_there_is_for_all)
 	}
 	cr_expect_eq(many[0].cap, 512 << 10);
 	cr_expect_eq(many[999].cap, 32 << 10);
-	cr_expect_leq(total, ((size_t)8 << 20) + 1000 * (32 << 10));
+	cr_expect_leq(total, ((size_t)4 << 20) + 1000 * (32 << 10));
 	cr_assert_eq(scan_window_init(&w, 7), 0);
 	cr_expect_eq(w.cap, 7);
 	for (i = 0; i < 1000; i++)

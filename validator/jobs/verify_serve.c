@@ -29,7 +29,9 @@
 #include "validator/store/verified.h"
 #include "validator/validator.h"
 
-#define LENT_MAX 1024 /* checkers of one job, those that ended too */
+/* Checkers of one job, those that ended too: it may have kept the arena of each
+ * mapped. */
+#define LENT_MAX (2 * JOB_CHECKERS_MAX + 64)
 
 struct verify_job *
 verify_job_new(struct validator *v, const struct verify_request *q)

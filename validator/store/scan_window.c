@@ -22,7 +22,7 @@
 
 /* Entries of all windows together (that some get the least comes on top), and
  * of one. */
-#define ALL_WINDOWS ((size_t)8 << 20)
+#define ALL_WINDOWS ((size_t)4 << 20)
 #define WINDOW_MAX ((size_t)512 << 10)
 #define WINDOW_MIN ((size_t)32 << 10)
 
@@ -52,7 +52,7 @@ fair_share(size_t wanted)
 {
 	size_t left =
 	    entries_taken < ALL_WINDOWS ? ALL_WINDOWS - entries_taken : 0;
-	size_t share = left / 16;
+	size_t share = left / 8;
 
 	if (share > WINDOW_MAX)
 		share = WINDOW_MAX;

@@ -34,10 +34,10 @@ struct scan_window {
 };
 
 /*
- * Empty, with room for as many entries as wanted, but not more than a
- * sixteenth of what is left of the 8 Mi that all windows share: 32 Ki (2.3
- * MB) to 512 Ki (38 MB).  -1 if there is no memory.  These two are for the
- * loop's thread.
+ * Empty, with room for as many entries as wanted, but not more than an eighth
+ * of what is left of the 4 Mi (300 MB) that all windows share: 32 Ki (2.3 MB)
+ * to 512 Ki (38 MB).  -1 if there is no memory.  These two are for the loop's
+ * thread.
  */
 int scan_window_init(struct scan_window *w, size_t wanted);
 void scan_window_fini(struct scan_window *w);
