@@ -34,7 +34,8 @@ static struct {
 	const char *program;
 	enum log_target target;
 	int debug;
-	int socket; /* of the journal or syslog; -1: none, by stderr */
+	int socket;     /* of the journal or syslog; -1: none, by stderr */
+	int reads_zone; /* log_init() */
 	char prefix[256];
 } log_state = {
     .program = "holdfast",
@@ -74,7 +75,12 @@ void
 log_init(const char *program, unsigned int flags)
 {
 	char env[32];
+	time_t now = time(NULL);
+	struct tm tm;
 
+	log_state.reads_zone = 1;
+	localtime_r(&now, &tm);
+	log_state.reads_zone = 0;
 	log_state.program = program;
 	log_state.debug = (flags & LOG_F_DEBUG) != 0;
 	if (flags & LOG_F_STDERR)
@@ -131,6 +137,15 @@ log_set_prefix(const char *fmt, ...)
 	strcat(log_state.prefix, ": ");
 }
 
+void
+log_local_time(time_t t, struct tm *out)
+{
+	if (log_state.reads_zone)
+		*out = (struct tm){.tm_mday = 1, .tm_year = 70};
+	else
+		localtime_r(&t, out);
+}
+
 static void
 log_to_stderr(int priority, const char *text)
 {
@@ -144,7 +159,7 @@ log_to_stderr(int priority, const char *text)
 		len = snprintf(line, sizeof(line), "<%d>%s\n", priority, text);
 	} else {
 		clock_gettime(CLOCK_REALTIME, &ts);
-		localtime_r(&ts.tv_sec, &tm);
+		log_local_time(ts.tv_sec, &tm);
 		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 		len = snprintf(line, sizeof(line), "%s.%03ld %s[%d] %s\n", when,
 		    ts.tv_nsec / 1000000, log_state.program, (int)getpid(),

@@ -1,6 +1,8 @@
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
 
+#include <time.h>
+
 struct err;
 
 /*
@@ -33,6 +35,13 @@ void log_set_prefix(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * escaped text, "" removes it.
  */
 void log_set_field(const char *name, const char *value);
+/*
+ * The time of a line.  The C library reads the time zone at the first use, with
+ * memory it asks for under a lock: log_init() has it done, so that no process
+ * that runs out of memory there waits for that lock, in order to say so, for
+ * ever.  What is said meanwhile has no time: the epoch.
+ */
+void log_local_time(time_t t, struct tm *out);
 /* The descriptor that lines go to and that must stay open, or -1. */
 int log_keeps_fd(void);
 

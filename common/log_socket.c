@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/log.h"
+
 #define LINE_MAX_LEN 4096
 
 static int
@@ -55,7 +57,7 @@ log_syslog_send(int fd, const char *path, const char *program, int priority,
 	struct tm tm;
 	size_t len;
 
-	localtime_r(&now, &tm);
+	log_local_time(now, &tm);
 	strftime(when, sizeof(when), "%b %e %H:%M:%S", &tm);
 	snprintf(line, sizeof(line), "<%d>%s %s[%d]: %s", LOG_DAEMON | priority,
 	    when, program, (int)getpid(), text);
