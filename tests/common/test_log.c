@@ -122,6 +122,22 @@ Test(log, journal_gets_priorities_and_children_inherit, .init = capture)
 	cr_assert_str_eq(log_text("<"), "<6>sub: y\n");
 }
 
+/* From the first line on the C library has no need to read it, which takes
+ * memory under a lock that a line about missing memory would wait for. */
+Test(log, reads_the_time_zone_at_once)
+{
+	time_t t = 0;
+	struct tm tm;
+
+	setenv("TZ", "AAA-5", 1);
+	log_init("prog", LOG_F_STDERR);
+	setenv("TZ", "BBB+3", 1);
+	log_local_time(t, &tm);
+	cr_expect_eq(tm.tm_hour, 5);
+	localtime_r(&t, &tm);
+	cr_expect_eq(tm.tm_hour, 5);
+}
+
 Test(log, fatal_ends, .exit_code = PROC_EXIT_FATAL)
 {
 	log_init("prog", LOG_F_STDERR);

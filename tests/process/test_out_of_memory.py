@@ -244,6 +244,7 @@ def test_job(starved, series, job):
     for n in starved.samples('job'):
         starved.starve('job', n)
         status = run_job(starved, *command)
+        assert status, f'allocation {n}: it never ended'
         # One may still fail once the job has said its last word.
         assert status == 'OK' or starved.hit('job'), f'allocation {n}'
         failed += status != 'OK'
