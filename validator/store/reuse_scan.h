@@ -18,7 +18,7 @@ struct store_flow;
  * STAT threads.  A window of unchecked positions is read, those that the new
  * backup references first, sorted by digest (so by folder), equal ones only
  * once, and checked in slices that take turns with those of other sessions.
- * Memory: two windows until it is over, 18 MiB.
+ * Memory: a window until it is over, 38 MB or less (scan_window.h).
  *
  * All functions and callbacks are the loop's.
  */
